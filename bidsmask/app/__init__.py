@@ -1,0 +1,1 @@
+"""What to do, in which order, once: from Options and a Dataset to Outcomes."""

@@ -1,0 +1,1 @@
+"""Cleaning in time: confounds, censoring, and every linear step as one matrix."""

@@ -1,0 +1,1 @@
+"""A simulated head in a small BIDS dataset, with the truth written beside it."""

@@ -1,0 +1,1 @@
+"""NIfTI images: headers, grids, volumes read one by one. Knows nothing of BIDS."""

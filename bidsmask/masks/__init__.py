@@ -1,0 +1,1 @@
+"""Masks of the brain: strategies that compute one, and masks that are given."""

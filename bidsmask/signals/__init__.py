@@ -1,0 +1,1 @@
+"""From volumes to rows: Extractors, and the Signals they give."""
