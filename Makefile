@@ -1,0 +1,58 @@
+# The words for people and for CI alike. Each target makes what it needs.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: help demo test test-slow check bench coverage clean
+help:
+	@echo "make demo        a simulated dataset in $(DEMO)/, and bidsmask run on it"
+	@echo "make test        the tests, under 10 minutes on 2 processors"
+	@echo "make test-slow   full counts of faults and fuzzing"
+	@echo "make check       style, types, import floors, spelling"
+	@echo "make bench       every benchmark, beside its peer"
+	@echo "make clean       what the other targets made"
+
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	touch $@
+
+demo: $(VENV)/.run
+	$(BIN)/python -m bidsmask.demo $(DEMO)
+	$(BIN)/bidsmask $(DEMO) $(DEMO)/derivatives/bidsmask participant \
+		--space MNI152NLin2009cAsym --voxels \
+		--atlas $(DEMO)/derivatives/truth/atlas/space-MNI152NLin2009cAsym_atlas-demo_dseg.nii.gz \
+		--confounds simple scrubbing --high-pass 0.01 --low-pass 0.1
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(VENV)/.test
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: $(VENV)/.test
+	@set -e; for one in benchmarks/*.py; do echo; echo "== $$one"; $(BIN)/python $$one; done
+
+coverage: $(VENV)/.test
+	$(BIN)/coverage run -m pytest -q -m "not slow"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,204 @@
+"""From a command line, and a TOML file that it names, to Options."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from bidsmask.app.checks import check
+from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options
+from bidsmask.errors import MissingInput, UsageError
+
+CONFIG_HELP = "TOML file of these options; the command line goes before it"
+EXIT_CODES = """\
+exit codes:
+  0    all runs done or up to date
+  1    some runs failed; the table of findings says which and why
+  16   the dataset is not usable as BIDS
+  17   unknown analysis level
+  18   the labels and filters select nothing
+  64   the command line is wrong, or asks for contradicting things
+  65   all runs failed for their data
+  66   an input named on the command line is missing or unreadable
+  70   a fault of bidsmask; the crash file says where
+  73   the output cannot be created
+  74   reading or writing failed midway, as on a full disk
+  130  interrupted; the same command resumes
+  143  terminated; the same command resumes
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our errors and our exit codes."""
+
+    def error(self, message: str) -> Any:
+        """Raise UsageError, where argparse would print and exit with 2."""
+        raise UsageError("the command line", f"is wrong: {message}", "See bidsmask --help.")
+
+
+def parser() -> Parser:
+    """Return the parser of the command line, made from the fields of Options."""
+    result = Parser(
+        prog="bidsmask",
+        description="Brain masks and masked, confound-cleaned time series of every run of a BIDS "
+        "dataset, as BIDS Derivatives.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    result.add_argument("bids_dir", type=Path, help="a raw BIDS dataset, or derivatives alone")
+    result.add_argument("output_dir", type=Path, help="where the derivatives are written")
+    result.add_argument("analysis_level", metavar="{participant,group}", help="what to do")
+    result.add_argument("--version", action="store_true", help="print the version and exit")
+    groups = {
+        name: result.add_argument_group(name) for name in (WORK, MASK, SIGNALS, CLEANING, RUNNING)
+    }
+    for one in dataclasses.fields(Options):
+        if one.metadata:
+            add_argument(groups[one.metadata["group"]], one)
+    groups[RUNNING].add_argument("--config", type=Path, metavar="TOML", help=CONFIG_HELP)
+    return result
+
+
+def add_argument(group: Any, one: dataclasses.Field[Any]) -> None:
+    """Add the option that a field of Options describes."""
+    settings: dict[str, Any] = {"dest": one.name, "help": one.metadata["help"]}
+    if one.metadata["kind"] is bool:
+        default_is_on = one.default is not False
+        settings["action"] = argparse.BooleanOptionalAction if default_is_on else "store_true"
+    else:
+        settings |= {"type": one.metadata["kind"], "metavar": one.metadata["metavar"] or None}
+        if one.metadata["choices"]:
+            settings["choices"] = one.metadata["choices"]
+        if isinstance(one.default, tuple):
+            settings["nargs"] = "+"
+        if one.default not in (None, (), 0, 0.0):
+            shown = " ".join(one.default) if isinstance(one.default, tuple) else one.default
+            settings["help"] += f" (default: {shown})"
+    short = [flag for flag in one.metadata["flags"] if not flag.startswith("--")]
+    others = [flag for flag in one.metadata["flags"] if flag.startswith("--")]
+    group.add_argument(*short, "--" + one.name.replace("_", "-"), *others, **settings)
+
+
+def parse(arguments: list[str]) -> Options:
+    """Return the Options of a command line.
+
+    Parameters
+    ----------
+    arguments : list of str
+        As in `sys.argv[1:]`; options may be spelt with dashes or underscores.
+
+    Raises
+    ------
+    UsageError, UnknownLevel, MissingInput
+        What is wrong with it.
+    """
+    given = vars(parser().parse_args([dashed(text) for text in arguments]))
+    config = given.pop("config", None)
+    values = read_config(config) if config else {}
+    values |= {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+    options = Options(**values)
+    check(options)
+    return normalised(options)
+
+
+def dashed(argument: str) -> str:
+    """Return `--one_word=x` as `--one-word=x`."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the fields that a TOML file sets.
+
+    Raises
+    ------
+    MissingInput
+        It is not there.
+    UsageError
+        It is no TOML, holds a name that is no option, or a value of the wrong kind.
+    """
+    try:
+        with path.open("rb") as handle:
+            table = tomllib.load(handle)
+    except OSError as error:
+        raise MissingInput(path, f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(path, f"is not TOML: {error}") from error
+    fields = {one.name: one for one in dataclasses.fields(Options) if one.metadata}
+    values = {}
+    for name, value in table.items():
+        if name in ("bids_dir", "output_dir", "analysis_level"):
+            continue
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=3)
+            advice = f"Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(path, f"has {name}, which is no option of bidsmask", advice)
+        values[name] = config_value(path, fields[name], value)
+    return values
+
+
+def config_value(path: Path, one: dataclasses.Field[Any], value: Any) -> Any:
+    """Return a value of a TOML file as its field wants it."""
+    kind, choices = one.metadata["kind"], one.metadata["choices"]
+    many = isinstance(one.default, tuple)
+    items = value if many and isinstance(value, list) else [value]
+    wanted = (int, float) if kind is float else (str,) if kind is Path else (kind,)
+    for item in items:
+        is_flag_for_number = isinstance(item, bool) and kind is not bool
+        if not isinstance(item, wanted) or is_flag_for_number:
+            raise UsageError(
+                path, f"sets {one.name} to {item!r}, but it takes {kind.__name__.lower()}"
+            )
+        if choices and item not in choices:
+            raise UsageError(
+                path, f"sets {one.name} to {item!r}", f"It is one of {', '.join(choices)}."
+            )
+    made = tuple(kind(item) for item in items)
+    return made if many else made[0]
+
+
+def config_text(options: Options) -> str:
+    """Return the TOML file that repeats these options."""
+    lines = []
+    for one in dataclasses.fields(options):
+        value = getattr(options, one.name)
+        if value is None or (one.metadata and value == one.default):
+            continue
+        if isinstance(value, tuple):
+            value = [str(v) if isinstance(v, Path) else v for v in value]
+        # JSON's strings, numbers, booleans and lists are TOML's, too.
+        text = str(value) if isinstance(value, Path) else value
+        lines.append(f"{one.name} = {json.dumps(text, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
+
+
+def normalised(options: Options) -> Options:
+    """Return the options with prefixes cut off labels, and with what others imply."""
+    changes: dict[str, Any] = {
+        "participant_label": cut(options.participant_label, "sub-"),
+        "session_label": cut(options.session_label, "ses-"),
+        "task_label": cut(options.task_label, "task-"),
+        "run_label": cut(options.run_label, "run-"),
+    }
+    if options.mask_file is not None:
+        changes["mask_strategy"] = "file"
+    if options.filter is None:
+        has_cut_off = options.high_pass is not None or options.low_pass is not None
+        changes["filter"] = "butterworth" if has_cut_off else "none"
+    if options.voxels is None:
+        changes["voxels"] = not (options.atlas or options.mask_only)
+    return dataclasses.replace(options, **changes)
+
+
+def cut(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """Return the labels without the prefix, each once, in their order."""
+    return tuple(dict.fromkeys(label.removeprefix(prefix) for label in labels))

@@ -1,0 +1,132 @@
+"""What is wrong with the options taken together: contradictions, and options that do nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bidsmask.app.options import (
+    CLEANING,
+    LEVELS,
+    SIGNALS,
+    Options,
+    censors_by_motion,
+    flag,
+    n_compcor,
+)
+from bidsmask.errors import BidsmaskError, UnknownLevel, UsageError
+
+# What does nothing when only masks are written.
+SIGNAL_FIELDS = tuple(
+    f for f in dataclasses.fields(Options) if f.metadata.get("group") in (SIGNALS, CLEANING)
+)
+
+
+def check(options: Options) -> None:
+    """Raise UsageError where options contradict each other or would do nothing."""
+    if options.analysis_level not in LEVELS:
+        raise UnknownLevel(
+            f"analysis level {options.analysis_level!r}", "is unknown", "It is participant."
+        )
+    for problem in problems(options):
+        raise problem
+
+
+def problems(options: Options) -> list[BidsmaskError]:
+    """Return what is wrong with the options taken together."""
+    found: list[BidsmaskError] = []
+
+    def wrong(what: str, problem: str, advice: str = "") -> None:
+        found.append(UsageError(what, problem, advice))
+
+    for name in ("n_procs", "omp_nthreads", "min_volumes", "min_seconds", "min_segment"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value < float("inf"):
+            wrong(flag(name), f"is {value}", "Give 0 or more.")
+    positive = ("smoothing_fwhm", "high_pass", "low_pass", "t_r", "fd_threshold", "dvars_threshold")
+    for name in positive:
+        value = getattr(options, name)
+        if value is not None and not 0 < value < float("inf"):
+            wrong(flag(name), f"is {value}", "Give a number above 0, or leave it out.")
+    if options.quiet and options.verbose:
+        wrong("--quiet", "contradicts --verbose")
+    if options.mask_strategy == "file" and options.mask_file is None:
+        wrong("--mask-strategy file", "needs a mask", "Give it by --mask-file.")
+    if options.mask_file is not None and options.mask_strategy not in ("auto", "file"):
+        wrong("--mask-file", f"does nothing beside --mask-strategy {options.mask_strategy}")
+    if options.mask_args and options.mask_strategy in ("auto", "derivative", "file"):
+        wrong(
+            "--mask-args",
+            f"does nothing beside --mask-strategy {options.mask_strategy}",
+            "Name the strategy that the arguments are for.",
+        )
+    found += filter_problems(options) + confounds_problems(options)
+    if options.mask_only:
+        for one in SIGNAL_FIELDS:
+            if getattr(options, one.name) != one.default:
+                wrong(flag(one.name), "does nothing beside --mask-only")
+    elif options.voxels is False and not options.atlas:
+        wrong("--no-voxels", "leaves nothing to write", "Give --atlas, or --mask-only.")
+    return found
+
+
+def filter_problems(options: Options) -> list[BidsmaskError]:
+    """Return what is wrong with filter and cut-offs."""
+    high, low, kind = options.high_pass, options.low_pass, options.filter
+    found: list[BidsmaskError] = []
+    if kind in ("butterworth", "cosine", "regression") and high is None and low is None:
+        found.append(
+            UsageError(f"--filter {kind}", "has no cut-off", "Give --high-pass or --low-pass.")
+        )
+    if kind == "none" and (high is not None or low is not None):
+        found.append(UsageError("--filter none", "contradicts --high-pass and --low-pass"))
+    if kind == "cosine" and low is not None:
+        found.append(
+            UsageError(
+                "--low-pass",
+                "does nothing beside --filter cosine",
+                "Use butterworth or regression.",
+            )
+        )
+    if high is not None and low is not None and high >= low:
+        found.append(
+            UsageError(
+                f"--high-pass {high:g}",
+                f"is not below --low-pass {low:g}",
+                "The band that is kept lies between them.",
+            )
+        )
+    uses_butterworth = kind == "butterworth" or (kind is None and (high or low))
+    if options.padding != "even" and not uses_butterworth:
+        found.append(UsageError("--padding", "does nothing without a butterworth filter"))
+    return found
+
+
+def confounds_problems(options: Options) -> list[BidsmaskError]:
+    """Return what is wrong with the choice of confounds and of volumes."""
+    found: list[BidsmaskError] = []
+    if options.n_compcor is not None:
+        if "acompcor" not in options.confounds:
+            found.append(UsageError("--n-compcor", "does nothing without --confounds acompcor"))
+        try:
+            n_compcor(options.n_compcor)
+        except ValueError:
+            found.append(
+                UsageError(
+                    f"--n-compcor {options.n_compcor}",
+                    "is no number of components",
+                    "Give a whole number, a share of variance between 0 and 1, or all.",
+                )
+            )
+    if options.dummy_scans != "auto" and not options.dummy_scans.isdecimal():
+        found.append(
+            UsageError(f"--dummy-scans {options.dummy_scans}", "is no number", "Give N or auto.")
+        )
+    if options.min_segment and not censors_by_motion(options):
+        found.append(
+            UsageError(
+                "--min-segment",
+                "does nothing where no volume is censored for motion",
+                "Give --fd-threshold, --dvars-threshold or --confounds scrubbing.",
+            )
+        )
+    return found

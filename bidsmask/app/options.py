@@ -1,0 +1,279 @@
+"""Every choice of the user, in one frozen object.
+
+Parser, config.toml and help are made from its fields, so that they cannot drift apart. What
+Options does not hold, no flag can say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+LEVELS = ("participant", "group")
+CONFOUNDS = ("none", "simple", "scrubbing", "24P", "27P", "36P", "acompcor")
+MASK_STRATEGIES = ("auto", "derivative", "epi", "file")
+
+WORK = "what to work on"
+MASK = "mask"
+SIGNALS = "signals"
+CLEANING = "cleaning"
+RUNNING = "running"
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    flags: tuple[str, ...] = (),
+    kind: type | None = None,
+    choices: tuple[str, ...] = (),
+    metavar: str = "",
+) -> Any:
+    """Return a field of Options with what the parser needs to know of it.
+
+    Parameters
+    ----------
+    default : object
+        A tuple makes an option that takes one or more values.
+    help : str
+        One line, with the unit; the default is added to it.
+    group : str
+        Heading in the help.
+    flags : tuple of str
+        Spellings beside `--the-field-name`.
+    kind : type, optional
+        What the text becomes; the type of the default where that tells.
+    choices : tuple of str
+        The only values allowed.
+    metavar : str
+        How the value is shown in the help.
+    """
+    kind = kind or (str if isinstance(default, tuple) or default is None else type(default))
+    metadata = {"help": help, "group": group, "flags": flags, "kind": kind}
+    return field(default=default, metadata={**metadata, "choices": choices, "metavar": metavar})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Every choice of the user.
+
+    The fields are the long options of the command line with underscores; their help and
+    their units stand beside them.
+    """
+
+    bids_dir: Path
+    output_dir: Path
+    analysis_level: str
+
+    derivatives: tuple[Path, ...] = option(
+        (),
+        "folders of preprocessed derivatives (default: those in bids_dir/derivatives)",
+        group=WORK,
+        flags=("-d",),
+        kind=Path,
+        metavar="PATH",
+    )
+    participant_label: tuple[str, ...] = option(
+        (), "participants, with or without sub-", group=WORK, metavar="LABEL"
+    )
+    session_label: tuple[str, ...] = option(
+        (), "sessions, with or without ses-", group=WORK, metavar="LABEL"
+    )
+    task_label: tuple[str, ...] = option(
+        (), "tasks", group=WORK, flags=("--task-id", "-t"), metavar="LABEL"
+    )
+    run_label: tuple[str, ...] = option((), "runs", group=WORK, metavar="LABEL")
+    space: tuple[str, ...] = option(
+        (),
+        "spaces, as NAME or NAME:res-LABEL; func is the run's own space (default: all)",
+        group=WORK,
+        metavar="SPACE",
+    )
+    bids_filter_file: Path | None = option(
+        None, "JSON file of pybids filters, as fMRIPrep's", group=WORK, kind=Path, metavar="JSON"
+    )
+    skip_bids_validation: bool = option(
+        False,
+        "accepted for other BIDS-Apps' sake: only dataset_description.json is looked at",
+        group=WORK,
+    )
+
+    mask_strategy: str = option(
+        "auto",
+        "how the mask is made; auto: the derivative's where there is one, else epi",
+        group=MASK,
+        choices=MASK_STRATEGIES,
+    )
+    mask_args: tuple[str, ...] = option(
+        (), "arguments of the strategy, as in opening=1", group=MASK, metavar="KEY=VALUE"
+    )
+    mask_file: Path | None = option(
+        None, "mask image on the grid of the runs", group=MASK, kind=Path, metavar="PATH"
+    )
+    mask_only: bool = option(False, "write masks and nothing else", group=MASK)
+
+    atlas: tuple[str, ...] = option(
+        (),
+        "label image whose regions' means are written; its table of names (TSV or CSV) lies "
+        "beside it under the same name, or is given as IMAGE=TABLE",
+        group=SIGNALS,
+        metavar="IMAGE[=TABLE]",
+    )
+    voxels: bool | None = option(
+        None,
+        "write the signal of every voxel (default: when nothing else is asked for)",
+        group=SIGNALS,
+        kind=bool,
+    )
+    smoothing_fwhm: float | None = option(
+        None, "smooth with a Gaussian of this width, mm", group=SIGNALS, kind=float, metavar="MM"
+    )
+    keep_censored: bool = option(
+        False, "write a row for every volume, n/a where censored", group=SIGNALS
+    )
+    format: str = option("tsv", "of the signals", group=SIGNALS, choices=("tsv", "tsv.gz"))
+
+    confounds: tuple[str, ...] = option(
+        ("simple",), "strategies; each is written", group=CLEANING, choices=CONFOUNDS
+    )
+    confounds_columns: tuple[str, ...] = option(
+        (),
+        "more columns of the confounds table, by name or pattern",
+        group=CLEANING,
+        metavar="NAME",
+    )
+    global_signal: str | None = option(
+        None,
+        "add the global signal to every strategy",
+        group=CLEANING,
+        choices=("none", "basic", "power2", "derivatives", "full"),
+    )
+    n_compcor: str | None = option(
+        None,
+        "acompcor's components: a number, all, or the share of variance below 1 "
+        "(default: the first 50 %% of the variance)",
+        group=CLEANING,
+        metavar="N",
+    )
+    fd_threshold: float | None = option(
+        None,
+        "censor volumes of more framewise displacement than this, mm",
+        group=CLEANING,
+        kind=float,
+        metavar="MM",
+    )
+    dvars_threshold: float | None = option(
+        None,
+        "censor volumes of more standardised DVARS than this",
+        group=CLEANING,
+        kind=float,
+        metavar="X",
+    )
+    min_segment: int | None = option(
+        None,
+        "censor stretches of fewer kept volumes than this",
+        group=CLEANING,
+        kind=int,
+        metavar="N",
+    )
+    dummy_scans: str = option(
+        "auto",
+        "volumes censored at the start; auto: fMRIPrep's non-steady-state volumes",
+        group=CLEANING,
+        metavar="N",
+    )
+    min_volumes: int = option(
+        0, "refuse runs of which fewer volumes are kept", group=CLEANING, metavar="N"
+    )
+    min_seconds: float = option(
+        0.0, "refuse runs of which less time is kept, s", group=CLEANING, metavar="S"
+    )
+    filter: str | None = option(
+        None,
+        "how frequencies are removed (default: butterworth when a cut-off is given)",
+        group=CLEANING,
+        choices=("butterworth", "cosine", "regression", "none"),
+    )
+    high_pass: float | None = option(
+        None, "remove frequencies below this, Hz", group=CLEANING, kind=float, metavar="HZ"
+    )
+    low_pass: float | None = option(
+        None, "remove frequencies above this, Hz", group=CLEANING, kind=float, metavar="HZ"
+    )
+    padding: str = option(
+        "even",
+        "how butterworth continues the run beyond its ends; odd is nilearn's",
+        group=CLEANING,
+        choices=("even", "odd"),
+    )
+    detrend: bool = option(True, "remove each signal's straight line over time", group=CLEANING)
+    standardize: str = option(
+        "zscore_sample",
+        "what is done to each cleaned signal last",
+        group=CLEANING,
+        choices=("zscore_sample", "zscore", "psc", "none"),
+    )
+    t_r: float | None = option(
+        None,
+        "repetition time where the sidecar has none, s",
+        group=CLEANING,
+        kind=float,
+        metavar="S",
+    )
+
+    n_procs: int = option(
+        0,
+        "runs worked on at the same time; 0: as many as there are processors",
+        group=RUNNING,
+        flags=("--nprocs", "--n-cpus"),
+        metavar="N",
+    )
+    omp_nthreads: int = option(
+        0,
+        "threads of each; 0: the processors shared out evenly",
+        group=RUNNING,
+        metavar="N",
+    )
+    dry_run: bool = option(False, "say what would be done and stop", group=RUNNING)
+    force: bool = option(False, "do again what is up to date", group=RUNNING)
+    stop_on_first_crash: bool = option(
+        False, "start nothing more after the first failed run", group=RUNNING
+    )
+    verbose: bool = option(
+        False,
+        "show each finding as it is found, and the traceback of a crash",
+        group=RUNNING,
+        flags=("-v",),
+    )
+    quiet: bool = option(False, "show only errors", group=RUNNING, flags=("-q",))
+
+
+def censors_by_motion(options: Options) -> bool:
+    """Return whether volumes are censored for motion."""
+    thresholds = (options.fd_threshold, options.dvars_threshold)
+    return "scrubbing" in options.confounds or any(value is not None for value in thresholds)
+
+
+def n_compcor(text: str) -> int | float | Literal["all"]:
+    """Return what `--n-compcor` says.
+
+    Raises
+    ------
+    ValueError
+        It is neither a count, nor a share between 0 and 1, nor `all`.
+    """
+    if text == "all":
+        return "all"
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    share = float(text)
+    if not 0 < share < 1:
+        raise ValueError(text)
+    return share
+
+
+def flag(name: str) -> str:
+    """Return the option of a field: `fd_threshold` is `--fd-threshold`."""
+    return "--" + name.replace("_", "-")
