@@ -1,0 +1,304 @@
+"""Tables in and out, as BIDS writes them: tabs, one header line, `n/a` where there is no value.
+
+Reading guesses as little as possible: a column is numbers if each of its cells is one, else text.
+Writing is deterministic, and its numbers are the shortest that read back to the same bits.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+
+from bidsmask.errors import UnusableTable
+
+Signals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+MISSING = "n/a"
+_EMPTY = frozenset({"n/a", "N/A", ""})
+
+# float() also takes 1_000 and its own spellings of infinity; a table means the first as text.
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|nan)", re.IGNORECASE)
+_INTEGER = re.compile(r"[-+]?\d+")
+_PADDED = re.compile(r"[-+]?0\d+")
+
+_LINE_ENDS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]")
+_SERIALISED = (np.float32, np.float64, np.int64, np.int32, np.uint32, np.uint64)
+
+# Rows are turned to text in blocks of about this many cells (half a megabyte of text): a voxel
+# row alone is longer, and the calls of region rows cost nothing beside their digits.
+_BLOCK_CELLS = 1 << 16
+
+
+def read_table(path: Path, *, sep: str | None = None) -> pd.DataFrame:
+    """Read a table with one header line.
+
+    A column whose cells are all whole numbers is int64; one of numbers, or with cells that are
+    `n/a`, empty or `nan`, is float64 with NaN; one of only `true` and `false` is bool; all
+    others are text (dtype object) with NaN. Whole numbers with leading zeros (`01`) are labels
+    and stay text. No other word means "missing": `NA` and `None` are text.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8 text with or without byte order mark, any line ends. Cells may stand in double
+        quotes. Blank lines at the end are ignored.
+    sep : str, optional
+        What parts the cells. Default: a comma for `.csv`, else a tab.
+
+    Returns
+    -------
+    DataFrame
+        Rows and columns in the order of the file, columns named by the header.
+
+    Raises
+    ------
+    UnusableTable
+        If it cannot be read or decoded, is empty, has no header, a column without a name, two
+        of one name, or a row of another length.
+    """
+    header, rows = read_cells(path, sep=sep)
+    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
+    return pd.DataFrame(
+        {name: _typed(cells) for name, cells in zip(header, columns, strict=True)},
+        columns=pd.Index(header, dtype=object),
+    )
+
+
+def read_cells(path: Path, *, sep: str | None = None) -> tuple[list[str], list[list[str]]]:
+    """Read a table as `read_table` does, but leave each cell the text that it is.
+
+    Returns
+    -------
+    header : list of str
+    rows : list of list of str
+        Each as long as the header; blanks around a cell are gone.
+    """
+    lines = read_lines(path, sep=sep)
+    header, rows = lines[0], lines[1:]
+    _check_header(path, header)
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise UnusableTable(path, _ragged(number, row, header), "Write one cell a column.")
+    return header, rows
+
+
+def read_lines(path: Path, *, sep: str | None = None) -> list[list[str]]:
+    """Read the cells of each line, at least one line, whatever their number and meaning."""
+    delimiter = sep or ("," if path.suffix.lower() == ".csv" else "\t")
+    text = read_text(path)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [[cell.strip() for cell in line] for line in reader]
+    except csv.Error as error:
+        problem = f"cannot be parted into cells: {error}"
+        raise UnusableTable(
+            path, problem, "Look for a double quote without its partner."
+        ) from error
+    while lines and not any(lines[-1]):
+        lines.pop()
+    if not lines:
+        raise UnusableTable(path, "is empty")
+    return lines
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without byte order mark.
+
+    Raises
+    ------
+    UnusableTable
+        If it cannot be opened or decoded, or stands for a file that is elsewhere (git-annex).
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnusableTable(path, f"cannot be read: {error.strerror}", _fetch(path)) from error
+    if content.startswith(b"/annex/objects/"):
+        raise UnusableTable(path, "is a git-annex pointer, its content is not here", _FETCH)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"is not UTF-8 text: byte {error.start} is 0x{content[error.start]:02x}"
+        raise UnusableTable(path, problem, "Save it as UTF-8.") from error
+
+
+_FETCH = "Fetch it, for example with `datalad get`."
+
+
+def _fetch(path: Path) -> str:
+    """Advise to fetch a file whose link leads nowhere."""
+    return _FETCH if path.is_symlink() and not path.exists() else ""
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    """Refuse a first line that cannot name the columns."""
+    if all(_NUMBER.fullmatch(name) for name in header):
+        problem = f"has no header: its first line is numbers ({header[0]}, …)"
+        raise UnusableTable(path, problem, "Name the columns in the first line.")
+    seen: dict[str, int] = {}
+    for column, name in enumerate(header, start=1):
+        if not name:
+            raise UnusableTable(path, f"has no name for column {column}", "Name each column.")
+        if name in seen:
+            problem = f"has two columns named {name!r}: {seen[name]} and {column}"
+            raise UnusableTable(path, problem, "Rename or remove one.")
+        seen[name] = column
+
+
+def _ragged(number: int, row: Sequence[str], header: Sequence[str]) -> str:
+    """Say which line has how many cells, and where it departs from the header."""
+    if not any(row):
+        return f"has an empty line {number}"
+    counts = f"has {len(row)} cells in line {number}, but {len(header)} columns"
+    if len(row) < len(header):
+        return f"{counts}: nothing for column {len(row) + 1} ({header[len(row)]!r})"
+    return f"{counts}: {row[len(header)]!r} stands in column {len(header) + 1}"
+
+
+def _typed(cells: Sequence[str]) -> pd.Series:
+    """Return a column as numbers, truth values or text."""
+    filled = [cell for cell in cells if cell not in _EMPTY]
+    if filled and all(_NUMBER.fullmatch(cell) for cell in filled):
+        if not any(_PADDED.fullmatch(cell) for cell in filled):
+            return _numbers(cells, whole=len(filled) == len(cells))
+    elif filled and len(filled) == len(cells) and set(filled) <= {"true", "false"}:
+        return pd.Series([cell == "true" for cell in cells], dtype=bool)
+    elif not filled:
+        return pd.Series(np.full(len(cells), np.nan))
+    return pd.Series([np.nan if cell in _EMPTY else cell for cell in cells], dtype=object)
+
+
+def _numbers(cells: Sequence[str], *, whole: bool) -> pd.Series:
+    """Return a column of numbers as int64 where that holds them, else as float64."""
+    if whole and all(_INTEGER.fullmatch(cell) for cell in cells):
+        integers = [int(cell) for cell in cells]
+        if all(-(2**63) <= integer < 2**63 for integer in integers):
+            return pd.Series(integers, dtype=np.int64)
+    return pd.Series([np.nan if cell in _EMPTY else float(cell) for cell in cells], dtype=float)
+
+
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as the bytes of a BIDS TSV.
+
+    Floats are the shortest decimal that gives the float64 (or float32, by dtype) back; NaN,
+    infinities, None, NA and empty text are `n/a`; truth values are `true` and `false`; whole
+    numbers have no point. Tabs and line ends inside a cell become blanks. The index is not
+    written.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With unique column names of type str, free of tabs and line ends.
+
+    Returns
+    -------
+    bytes
+        The same for the same table, always; ends with a newline.
+
+    Raises
+    ------
+    ValueError
+        If a column name is not unique, not text, or contains a tab or line end.
+    """
+    header = _header(list(table.columns))
+    columns = [_column_bytes(table.iloc[:, number]) for number in range(table.shape[1])]
+    rows = (b"\t".join(row) for row in zip(*columns, strict=True))
+    return b"\n".join([header, *rows]) + b"\n"
+
+
+def _column_bytes(column: pd.Series) -> list[bytes]:
+    """Return the cells of one column."""
+    if isinstance(column.dtype, np.dtype) and column.dtype in _SERIALISED and column.size:
+        return _number_row(column.to_numpy()).split(b"\t")
+    return [_cell(value) for value in column.astype(object)]
+
+
+def _cell(value: object) -> bytes:
+    """Return one cell of a column that is not simply floats."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return _quoted(value if value.isprintable() else _LINE_ENDS.sub(" ", value))
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    if isinstance(value, int):
+        return str(value).encode()
+    if isinstance(value, float):
+        return orjson.dumps(value).replace(b"null", MISSING.encode())
+    if value is None or value is pd.NA or value is pd.NaT:
+        return MISSING.encode()
+    raise ValueError(f"a cell of type {type(value).__name__} has no text in BIDS: {value!r}")
+
+
+def _quoted(text: str) -> bytes:
+    """Protect a leading double quote, which readers take for the start of a quoted cell."""
+    text = text.strip() or MISSING
+    return ('"' + text.replace('"', '""') + '"' if text.startswith('"') else text).encode()
+
+
+def _header(names: Iterable[object]) -> bytes:
+    """Return the first line, without its end, of names that can stand there."""
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name or re.search(r"[\t\r\n]", name):
+            raise ValueError(f"a column cannot be named {name!r}")
+        if name in seen:
+            raise ValueError(f"two columns are named {name!r}")
+        seen.add(name)
+    # A dict would do for both, but a voxel table has 236,000 names: one pass, one join.
+    return b"\t".join(_quoted(name) for name in names if isinstance(name, str))
+
+
+def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> None:
+    """Write signals as a TSV: the names, then one line a row.
+
+    Numbers are the shortest decimals that give the same float back (all bits but NaN's), from
+    orjson's serialiser of numpy arrays, whose brackets and commas become tabs and line ends.
+    What is not finite is `n/a`: JSON has no word for infinities either.
+
+    Parameters
+    ----------
+    handle : BinaryIO
+        Receives a few blocks of about half a megabyte, or a row each where rows are longer;
+        the whole text is never in memory.
+    names : sequence of str, one for each column
+        Unique, without tabs and line ends.
+    values : (n_rows, n_columns) float32 or float64 array
+        Any memory order; C order needs no copy of a block.
+
+    Raises
+    ------
+    ValueError
+        If names and values do not fit, or a name cannot stand in a header.
+    """
+    if values.ndim != 2 or values.shape[1] != len(names) or not len(names):
+        raise ValueError(f"{len(names)} names do not fit signals of shape {values.shape}")
+    if values.dtype.newbyteorder("=") not in (np.float32, np.float64):
+        raise ValueError(f"signals are float32 or float64, not {values.dtype}")
+    handle.write(_header(names) + b"\n")
+    n_rows = max(1, _BLOCK_CELLS // len(names))
+    native = values.dtype.newbyteorder("=")
+    for first in range(0, len(values), n_rows):
+        block = np.ascontiguousarray(values[first : first + n_rows], dtype=native)
+        handle.write(_number_row(block) + b"\n")
+
+
+def _number_row(values: npt.NDArray[Any]) -> bytes:
+    """Return numbers with tabs between columns, and line ends between the rows if there are any."""
+    text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    # replace() only copies where it finds something: 1.2 ns a value beside 25 for the digits.
+    return (
+        text.strip(b"[]")
+        .replace(b"],[", b"\n")
+        .replace(b",", b"\t")
+        .replace(b"null", MISSING.encode())
+    )
