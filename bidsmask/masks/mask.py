@@ -1,0 +1,91 @@
+"""A Mask: voxels of a Grid, with the strategy and arguments that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsmask.errors import GridMismatch, UnusableMask
+from bidsmask.images.grid import Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which voxels of a Grid belong to the brain, or to whatever is looked at.
+
+    Attributes
+    ----------
+    voxels : (i, j, k) bool array, read-only
+        A copy of what was given.
+    grid : Grid
+        Of the image that the mask is for.
+    strategy : str
+        A name of `bidsmask.masks.strategies.STRATEGIES`.
+    arguments : mapping
+        The strategy's arguments by name.
+    source : Path or None
+        The file it came from, or was computed from.
+
+    Raises
+    ------
+    UnusableMask
+        Without a single voxel.
+    GridMismatch
+        When the shape of `voxels` is not the grid's.
+    """
+
+    voxels: NDArray[np.bool_]
+    grid: Grid
+    strategy: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        where = self.source or f"mask {self.strategy}"
+        voxels = np.array(self.voxels, dtype=bool, order="C")
+        if voxels.shape != self.grid.shape:
+            raise GridMismatch(where, f"has shape {voxels.shape}, not {self.grid.shape}")
+        if not voxels.any():
+            raise UnusableMask(where, "is an empty mask", "Choose another strategy or arguments")
+        voxels.setflags(write=False)
+        object.__setattr__(self, "voxels", voxels)
+        object.__setattr__(self, "arguments", dict(self.arguments))
+
+    @cached_property
+    def n_voxels(self) -> int:
+        """Number of voxels inside."""
+        return int(np.count_nonzero(self.voxels))
+
+    @property
+    def volume_ml(self) -> float:
+        """Volume inside, in ml."""
+        return self.n_voxels * self.grid.voxel_volume_mm3 / 1000
+
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The smallest box around all voxels, as slices along i, j and k."""
+        low, high = self.ijk.min(axis=0), self.ijk.max(axis=0) + 1
+        i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return i, j, k
+
+    @cached_property
+    def ijk(self) -> NDArray[np.intp]:
+        """Indices of the voxels inside, (n_voxels, 3), in C order (i slowest)."""
+        return np.argwhere(self.voxels)
+
+    @cached_property
+    def flat_indices(self) -> NDArray[np.intp]:
+        """Where each voxel inside is in a flat volume in file order (i fastest), (n_voxels,).
+
+        The voxels themselves are in C order, so `volume.take(flat_indices)` has the columns
+        of nilearn's `apply_mask`.
+        """
+        n_i, n_j, _ = self.grid.shape
+        i, j, k = self.ijk.T
+        flat: NDArray[np.intp] = i + n_i * (j + n_j * k)
+        return flat
