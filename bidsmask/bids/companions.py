@@ -1,0 +1,107 @@
+"""What belongs to a series: its mask, reference, confounds, events and source.
+
+Two files belong together when their entities say so; labels are compared as they are meant,
+for fMRIPrep 20.2 wrote `run-1` for a raw `run-01`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from bidsmask.bids.entities import Entities, plain_label
+from bidsmask.bids.folder import File, Folder
+from bidsmask.bids.inheritance import applicable
+
+# What a series may have and its companions not: echoes are combined, magnitudes alone kept.
+_COMBINED: Final = ("echo", "part")
+_OF_A_SPACE: Final = ("space", "cohort", "res", "den")
+
+
+def _companion(file: File, candidates: Iterable[File], *without: str) -> File | None:
+    """Return the candidate with a series' entities; echo and part it may lack."""
+    wanted = _pairs(file.entities, "desc", *without)
+    required = {pair for pair in wanted if pair[0] not in _COMBINED}
+    fitting = [
+        candidate
+        for candidate in candidates
+        if required <= _pairs(candidate.entities, "desc") <= wanted
+    ]
+    return max(fitting, key=lambda candidate: len(candidate.entities.pairs), default=None)
+
+
+def find_mask(file: File, folder: Folder) -> Path | None:
+    masks = [
+        f for f in folder.of_suffix("mask") if f.is_image and f.entities.get("desc") == "brain"
+    ]
+    found = _companion(file, masks)
+    return found and found.path
+
+
+def find_boldref(file: File, folder: Folder) -> Path | None:
+    """Return the reference volume; of two in native space the one that anatomy is aligned to."""
+    for desc in (None, "coreg", "preproc", "hmc"):
+        references = [
+            f for f in folder.of_suffix("boldref") if f.is_image and f.entities.get("desc") == desc
+        ]
+        found = _companion(file, references)
+        if found:
+            return found.path
+    return None
+
+
+def find_confounds(file: File, folder: Folder) -> Path | None:
+    """Return the confounds table; fMRIPrep's newer name before the older."""
+    for suffix in ("timeseries", "regressors"):
+        tables = [
+            f
+            for f in folder.of_suffix(suffix)
+            if f.entities.get("desc") == "confounds" and f.entities.extension == ".tsv"
+        ]
+        found = _companion(file, tables, *_OF_A_SPACE)
+        if found:
+            return found.path
+    return None
+
+
+def find_sidecar(table: Path | None) -> Path | None:
+    """Return the sidecar of a table, where there is one."""
+    if table is None:
+        return None
+    sidecar = table.with_suffix(".json")
+    return sidecar if sidecar.exists() else None
+
+
+def find_events(file: File, folders: Iterable[Folder | None]) -> Path | None:
+    """Return the most specific events table that applies to a series."""
+    for folder in folders:
+        if folder is None:
+            continue
+        tables = [
+            f
+            for f in [*folder.shared, *folder.functional]
+            if f.entities.suffix == "events" and f.entities.extension == ".tsv"
+        ]
+        fitting = applicable(file.entities, tables)
+        if fitting:
+            return fitting[-1].path
+    return None
+
+
+def find_sources(file: File, raw: Folder) -> list[File]:
+    """Return the raw series that a preprocessed one was made from: several for many echoes."""
+    free = [key for key in _COMBINED if key not in file.entities]
+    wanted = _pairs(file.entities, "desc", *_OF_A_SPACE)
+    return [
+        source
+        for source in raw.of_suffix("bold")
+        if source.is_image and _pairs(source.entities, *free) == wanted
+    ]
+
+
+def _pairs(entities: Entities, *without: str) -> frozenset[tuple[str, str]]:
+    """Return the pairs as a set that compares labels as they are meant."""
+    return frozenset(
+        (key, plain_label(value)) for key, value in entities.pairs if key not in without
+    )

@@ -1,0 +1,178 @@
+"""The files of one participant in one root, listed and queried by pybids.
+
+The layout is rooted at the participant's own folder, so that its cost does not grow with the
+dataset: a layout of the root that ignores all other participants took 0.11 s each among 1,000
+and 0.6 s each among 10,000; one of the folder 0.03 s among any number. The sidecars and events
+at the root, which apply to everybody, are found by name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bidsmask.bids.dataset import IMAGE
+from bidsmask.bids.entities import Entities
+from bidsmask.bids.inheritance import inherited
+from bidsmask.bids.selection import FILTER_NAMES
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSLayout
+
+_IGNORED_FOLDERS: Final = re.compile(r"/(figures|logs|\.[^/]*)(/|$)")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a participant, with what its name says."""
+
+    path: Path
+    entities: Entities
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a NIfTI image, no CIFTI or GIFTI."""
+        return self.entities.extension in IMAGE
+
+
+class Folder:
+    """One participant's files in one root.
+
+    Parameters
+    ----------
+    root : Path
+        A raw or derivative dataset.
+    participant : str
+        Label without `sub-`.
+    filters : mapping
+        Query for BOLD series in the words of pybids.
+    """
+
+    def __init__(self, root: Path, participant: str, filters: Mapping[str, object]) -> None:
+        self.root = root
+        self.path = root / f"sub-{participant}"
+        self.files: list[File] = []
+        self.filtered: frozenset[Path] = frozenset()
+        if not self.path.is_dir():
+            return
+        with _layout(self.path) as layout:
+            self.files = _parsed(layout.files)
+            self.filtered = _filtered(layout, self.files, filters)
+
+    @cached_property
+    def shared(self) -> list[File]:
+        """The sidecars and events at the root, which apply to every participant."""
+        with os.scandir(self.root) as entries:
+            names = [entry.path for entry in entries if entry.name.endswith((".json", ".tsv"))]
+        return _parsed(names)
+
+    @cached_property
+    def functional(self) -> list[File]:
+        """The files in `func` folders, shallow ones first."""
+        return [file for file in self.files if file.path.parent.name == "func"]
+
+    def of_suffix(self, *suffixes: str) -> list[File]:
+        """Return the functional files with one of these suffixes."""
+        return [file for file in self.functional if file.entities.suffix in suffixes]
+
+    def metadata(self, file: File) -> dict[str, object]:
+        """Return what the sidecars say that apply to a file."""
+        return inherited(file, [*self.shared, *self.files])
+
+
+@contextmanager
+def _layout(folder: Path) -> Iterator[BIDSLayout]:
+    """Index one participant's folder with pybids, and free the memory afterwards."""
+    # 0.35 s to import, which no other part of the program needs.
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
+    indexer = BIDSLayoutIndexer(
+        validate=False,
+        index_metadata=False,
+        ignore=[_IGNORED_FOLDERS, _VisitedLinks(folder)],
+    )
+    layout = BIDSLayout(folder, validate=False, config=[_CONFIG], indexer=indexer)
+    try:
+        yield layout
+    finally:
+        layout.connection_manager.session.close()
+        layout.connection_manager.engine.dispose()
+        # pybids keeps the last 128 layouts alive in the cache of this property.
+        BIDSLayout.config.fget.cache_clear()
+
+
+# pybids' own patterns search the whole path, so that a folder `/data/ses-a/` above the dataset
+# gives its files a session, and `run-pre` no run. These look at the file's name alone.
+_CONFIG: Final[dict[str, Any]] = {
+    "name": "bidsmask",
+    "entities": [
+        *(
+            {"name": name, "pattern": rf"[/_]{key}-([^_./]+)(?=[^/]*$)"}
+            for name, key in FILTER_NAMES.items()
+        ),
+        {"name": "suffix", "pattern": r"[/_]([a-zA-Z0-9+]+)\.[^/]+$"},
+        {"name": "extension", "pattern": r"[^./](\.[^/]+)$"},
+        {"name": "datatype", "pattern": r"/([a-z]+)/[^/]+$"},
+    ],
+}
+
+
+class _VisitedLinks:
+    """The linked folders that pybids must not enter, so that no loop is walked.
+
+    A link is followed when it leads out of everything seen so far. It has the `search` of a
+    regular expression, for which pybids asks.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen = [os.path.realpath(root)]
+
+    def search(self, path: str) -> bool:
+        """Say whether a path, relative to the root, is a link into what is seen already."""
+        full = Path(f"{self._root}{path}")
+        if not full.is_symlink() or not full.is_dir():
+            return False
+        target = os.path.realpath(full)
+        if any(_is_within(target, seen) or _is_within(seen, target) for seen in self._seen):
+            return True
+        self._seen.append(target)
+        return False
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _parsed(paths: Iterable[str]) -> list[File]:
+    """Return files with their entities, old names in the normal form."""
+    return [
+        File(Path(path), Entities.parse(os.path.basename(path)).normal()) for path in sorted(paths)
+    ]
+
+
+def _filtered(
+    layout: BIDSLayout, files: list[File], filters: Mapping[str, object]
+) -> frozenset[Path]:
+    """Return the files that a query of pybids selects."""
+    if not filters:
+        return frozenset(file.path for file in files)
+    from bids.layout import Query
+
+    def converted(name: str, value: object) -> object:
+        if isinstance(value, list):
+            return [converted(name, item) for item in value]
+        if value is None or value == "Query.NONE":
+            return Query.NONE
+        if value in ("*", "Query.ANY"):
+            return Query.ANY
+        return value
+
+    query = {name: converted(name, value) for name, value in filters.items()}
+    return frozenset(Path(path) for path in layout.get(return_type="filename", **query))

@@ -1,0 +1,80 @@
+"""The inheritance principle of BIDS: which sidecars and tables apply to a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from bidsmask.bids.entities import Entities, plain_label
+from bidsmask.errors import UnusableTable
+
+if TYPE_CHECKING:
+    from bidsmask.bids.folder import File
+
+
+def applicable(entities: Entities, candidates: Iterable[File]) -> list[File]:
+    """Return the candidates whose entities are all among the given, the nearest last.
+
+    Nearer is deeper in the tree and, in one folder, with more entities.
+    """
+    pairs = {(key, plain_label(value)) for key, value in entities.pairs}
+    fitting = [
+        candidate
+        for candidate in candidates
+        if not candidate.entities.left_over
+        and all((key, plain_label(value)) in pairs for key, value in candidate.entities.pairs)
+    ]
+    return sorted(fitting, key=_nearness)
+
+
+def inherited(file: File, candidates: Sequence[File]) -> dict[str, object]:
+    """Return what the sidecars say that apply to an image.
+
+    Parameters
+    ----------
+    file : File
+        The image.
+    candidates : sequence of File
+        All files in its folder and above.
+
+    Returns
+    -------
+    dict
+        The sidecars together; where two name the same key, the nearer one holds.
+
+    Raises
+    ------
+    UnusableTable
+        If one that applies is no JSON object.
+    """
+    sidecars = [
+        candidate
+        for candidate in candidates
+        if candidate.entities.extension == ".json"
+        and candidate.entities.suffix == file.entities.suffix
+        and file.path.is_relative_to(candidate.path.parent)
+    ]
+    metadata: dict[str, object] = {}
+    for sidecar in applicable(file.entities, sidecars):
+        metadata.update(_read_object(sidecar))
+    return metadata
+
+
+def _read_object(sidecar: File) -> dict[str, object]:
+    """Return the object that a JSON file holds."""
+    try:
+        found = json.loads(sidecar.path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnusableTable(
+            sidecar.path,
+            f"is not readable as JSON ({error})",
+            "In a DataLad dataset, `datalad get` it; otherwise repair it.",
+        ) from error
+    if not isinstance(found, dict):
+        raise UnusableTable(sidecar.path, "is not a JSON object", "Repair it.")
+    return found
+
+
+def _nearness(candidate: File) -> tuple[int, int, str]:
+    return len(candidate.path.parts), len(candidate.entities.pairs), candidate.path.name

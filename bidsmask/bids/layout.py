@@ -1,0 +1,226 @@
+"""One participant's runs, from the names of his files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from bidsmask.bids import companions
+from bidsmask.bids.dataset import Dataset, is_preprocessed
+from bidsmask.bids.entities import Entities, natural_order, plain_label
+from bidsmask.bids.folder import File, Folder
+from bidsmask.bids.run import Run
+from bidsmask.bids.selection import Selection
+from bidsmask.errors import BidsmaskError, Finding
+
+_TIMING: Final = ("RepetitionTime", "VolumeTiming")
+_FROM_RAW: Final = (*_TIMING, "TaskName")
+
+
+def find_runs(
+    dataset: Dataset, participant: str, selection: Selection | None = None
+) -> tuple[list[Run], list[Finding]]:
+    """Find the runs of one participant.
+
+    With derivatives, these are their preprocessed series (`desc-preproc_bold`) in every space;
+    without, the raw `_bold` images, each echo on its own.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    participant : str
+        Label without `sub-`.
+    selection : Selection, optional
+        All runs without it.
+
+    Returns
+    -------
+    runs : list of Run
+        In the order of their names.
+    findings : list of Finding
+        Errors for series that cannot become runs, warnings, and one note for each kind of
+        image that is left out.
+    """
+    selection = selection or Selection()
+    raw = None if dataset.raw is None else Folder(dataset.raw, participant, selection.filters)
+    folders = [Folder(root, participant, selection.filters) for root in dataset.derivatives]
+    search = _Search(participant, selection, raw, bool(folders))
+    for folder in folders or ([raw] if raw else []):
+        search.look_into(folder)
+    return search.runs_in_order(), search.all_findings()
+
+
+class _Search:
+    """The search for one participant's runs: what was found so far, and what to say of it."""
+
+    def __init__(
+        self, participant: str, selection: Selection, raw: Folder | None, in_derivatives: bool
+    ) -> None:
+        self.participant = participant
+        self.selection = selection
+        self.raw = raw
+        self.in_derivatives = in_derivatives
+        self.series: dict[object, File] = {}
+        self.runs: list[Run] = []
+        self.findings: list[Finding] = []
+        self.left_out: Counter[str] = Counter()
+
+    def look_into(self, folder: Folder) -> None:
+        """Take the runs of one root."""
+        for file in sorted(folder.functional, key=_depth_first):
+            if not self._is_series(file):
+                continue
+            if not self.selection.takes(file.entities) or file.path not in folder.filtered:
+                continue
+            key = _identity(file.entities)
+            if key in self.series:
+                self._report_twin(file, self.series[key])
+                continue
+            self.series[key] = file
+            if not self.selection.takes_space(file.entities):
+                self.left_out["other-space"] += 1
+                continue
+            self._add(file, folder)
+
+    def runs_in_order(self) -> list[Run]:
+        """Return the runs in the order of their names."""
+        return sorted(self.runs, key=lambda run: natural_order(run.bold.name))
+
+    def all_findings(self) -> list[Finding]:
+        """Return the findings, the notes on what was left out last."""
+        found = list(self.findings)
+        if not self.series and self.in_derivatives:
+            found.append(self._nothing())
+        notes = [
+            Finding(
+                "note",
+                kind,
+                f"sub-{self.participant}",
+                f"{number} {_KINDS[kind]} left out",
+                participant=self.participant,
+            )
+            for kind, number in sorted(self.left_out.items())
+        ]
+        return found + notes
+
+    def _is_series(self, file: File) -> bool:
+        """Say whether a file is a series to mask; count what is left out."""
+        entities = file.entities
+        kind = ""
+        if entities.extension.endswith((".dtseries.nii", ".func.gii")):
+            kind = "cifti" if entities.extension.endswith(".nii") else "gifti"
+        elif not file.is_image or entities.suffix not in ("bold", "sbref"):
+            return False
+        elif entities.suffix == "sbref":
+            kind = "sbref"
+        elif entities.get("part") in ("phase", "real", "imag"):
+            kind = "part-phase"
+        elif self.in_derivatives and not is_preprocessed(entities):
+            kind = "other-desc"
+        if kind:
+            self.left_out[kind] += 1
+        return not kind
+
+    def _add(self, file: File, folder: Folder) -> None:
+        """Make a run of a series, or say why not."""
+        unknown = file.entities.unknown
+        if unknown:
+            self._error(
+                "unknown-entity",
+                file,
+                f"has {', '.join(f'`{part}`' for part in unknown)} in its name, "
+                "which BIDS does not know",
+                "Rename it, or leave it out with --bids-filter-file.",
+            )
+            return
+        try:
+            metadata = self._metadata(file, folder)
+        except BidsmaskError as error:
+            self.findings.append(Finding.of(error, self.participant))
+            return
+        confounds = companions.find_confounds(file, folder)
+        self.runs.append(
+            Run(
+                participant=self.participant,
+                bold=file.path,
+                entities=file.entities,
+                metadata=metadata,
+                mask=companions.find_mask(file, folder),
+                boldref=companions.find_boldref(file, folder),
+                confounds=confounds,
+                confounds_sidecar=companions.find_sidecar(confounds),
+                events=companions.find_events(file, [self.raw, folder]),
+            )
+        )
+
+    def _metadata(self, file: File, folder: Folder) -> dict[str, object]:
+        """Return a series' metadata, its timing from the raw run where it tells none."""
+        own = folder.metadata(file)
+        if self.raw is None or folder is self.raw:
+            return own
+        lacking = [key for key in _FROM_RAW if key not in own]
+        if any(key in own for key in _TIMING):
+            lacking = [key for key in lacking if key not in _TIMING]
+        if not lacking:
+            return own
+        sources = [self.raw.metadata(source) for source in companions.find_sources(file, self.raw)]
+        agreed = {
+            key: sources[0][key]
+            for key in lacking
+            if sources
+            and key in sources[0]
+            and all(source.get(key) == sources[0][key] for source in sources)
+        }
+        return {**agreed, **own}
+
+    def _report_twin(self, file: File, first: File) -> None:
+        """Say that a series is there twice."""
+        self.findings.append(
+            Finding(
+                "warning",
+                "doubled-run",
+                str(file.path),
+                f"is left out, for {first.path} has the same entities",
+                "Choose one of the derivatives with -d.",
+                self.participant,
+            )
+        )
+
+    def _error(self, code: str, file: File, problem: str, advice: str) -> None:
+        self.findings.append(
+            Finding("error", code, str(file.path), problem, advice, self.participant)
+        )
+
+    def _nothing(self) -> Finding:
+        """Say that a participant has no preprocessed series."""
+        in_raw = self.raw is not None and bool(self.raw.of_suffix("bold"))
+        return Finding(
+            "warning",
+            "no-derivatives" if in_raw else "no-series",
+            f"sub-{self.participant}",
+            "has raw BOLD series, but no preprocessed ones"
+            if in_raw
+            else "has no preprocessed BOLD series",
+            "Run fMRIPrep for this participant." if in_raw else "",
+            self.participant,
+        )
+
+
+_KINDS: Final = {
+    "cifti": "CIFTI series",
+    "gifti": "GIFTI surface series",
+    "sbref": "single-band references (sbref)",
+    "part-phase": "phase, real or imaginary parts (part-phase)",
+    "other-desc": "series that are not desc-preproc",
+    "other-space": "series in other spaces",
+}
+
+
+def _depth_first(file: File) -> tuple[int, str]:
+    return len(file.path.parts), str(file.path)
+
+
+def _identity(entities: Entities) -> tuple[frozenset[tuple[str, str]], str]:
+    """Return what two files of one series share."""
+    pairs = frozenset((key, plain_label(value)) for key, value in entities.pairs)
+    return pairs, entities.suffix
