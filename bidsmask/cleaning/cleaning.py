@@ -1,0 +1,43 @@
+"""What is done to signals in time, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from bidsmask.cleaning.filter import TemporalFilter
+from bidsmask.errors import UsageError
+
+Scale = Literal["zscore_sample", "zscore", "psc", "none"]
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """The choices of a cleaning, apart from its confounds and censoring.
+
+    Attributes
+    ----------
+    detrend : bool
+        Take out the line that fits the kept volumes at their true times.
+    filter : TemporalFilter
+    standardize : {"zscore_sample", "zscore", "psc", "none"}
+        Divide by the standard deviation (of n - 1 or of n), give percent of the mean of the
+        kept raw volumes, or leave the scale. All but the last take out the mean.
+    """
+
+    detrend: bool = True
+    filter: TemporalFilter = field(default_factory=TemporalFilter)
+    standardize: Scale = "zscore_sample"
+
+    def __post_init__(self) -> None:
+        if self.standardize not in get_args(Scale):
+            raise UsageError(
+                "standardize",
+                f"is {self.standardize!r}",
+                f"Choose one of {', '.join(get_args(Scale))}.",
+            )
+
+    @property
+    def centres(self) -> bool:
+        """Whether the scale takes out each column's mean."""
+        return self.standardize != "none"
