@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -24,11 +25,15 @@ from bidsmask.images.source import (
     fill,
     is_compressed,
     open_bytes,
+    read_start,
     refuse_stand_in,
 )
 
 # The DEFLATE format cannot shrink anything further (RFC 1951: 258 bytes in two bits).
 GZIP_LARGEST_RATIO = 1032
+
+LONGEST_HEADER = 540
+BYTE_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
 NIFTI_VERSIONS: tuple[Any, ...] = (nib.Nifti1Header, nib.Nifti2Header)
 SCALAR_TYPES = {2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280}
@@ -171,33 +176,47 @@ def _refuse_other_formats(path: Path) -> None:
         raise UnusableImage(path, "is not named .nii or .nii.gz")
 
 
+def read_header_bytes(path: Path) -> bytes:
+    """Return the first 540 bytes of the decompressed file, the length of a NIfTI-2 header.
+
+    Raises
+    ------
+    DamagedFile
+        A name that does not fit the content, or a damaged beginning.
+    """
+    block = bytearray(LONGEST_HEADER)
+    with open_bytes(path) as file:
+        n_bytes = fill(file, memoryview(block))
+    return bytes(block[:n_bytes])
+
+
 def _read_header(path: Path) -> Any:
     """Return nibabel's header object, unchecked but of a known version and byte order."""
-    block = bytearray(540)
-    with path.open("rb") as file:
-        zipped = file.read(2) == GZIP_MAGIC
-    if zipped and not is_compressed(path):
-        raise DamagedFile(path, "is gzipped, but not named .nii.gz", "Rename it")
-    if not zipped and is_compressed(path):
-        raise DamagedFile(path, "is not a gzip file, although named .gz", COPY_AGAIN)
-    with open_bytes(path) as file:
-        n = fill(file, memoryview(block))
-    for order in "<>":
-        size = int.from_bytes(block[:4], "little" if order == "<" else "big")
-        for kind in NIFTI_VERSIONS:
-            if size == kind.sizeof_hdr:
-                if n < size:
-                    raise DamagedFile(path, "is cut off within its header", COPY_AGAIN)
-                header = kind(bytes(block[:size]), endianness=order, check=False)
-                magic = header["magic"].item()
-                if magic == header.pair_magic.rstrip(b"\0"):
-                    raise UnusableImage(
-                        path, "is the header of a pair of .hdr and .img", "Convert the pair"
-                    )
-                if magic != header.single_magic.rstrip(b"\0"):
-                    raise DamagedFile(path, f"is not a NIfTI file (its magic is {magic!r})")
-                return header
+    _refuse_misnamed(path)
+    block = read_header_bytes(path)
+    for order, kind in product(BYTE_ORDERS, NIFTI_VERSIONS):
+        if int.from_bytes(block[:4], order) != kind.sizeof_hdr:
+            continue
+        if len(block) < kind.sizeof_hdr:
+            raise DamagedFile(path, "is cut off within its header", COPY_AGAIN)
+        header = kind(block[: kind.sizeof_hdr], endianness=order, check=False)
+        magic = header["magic"].item()
+        if magic == header.pair_magic.rstrip(b"\0"):
+            raise UnusableImage(
+                path, "is the header of a pair of .hdr and .img", "Convert the pair to one .nii.gz"
+            )
+        if magic != header.single_magic.rstrip(b"\0"):
+            raise DamagedFile(path, f"is not a NIfTI file (its magic is {magic!r})")
+        return header
     raise DamagedFile(path, "is not a NIfTI file")
+
+
+def _refuse_misnamed(path: Path) -> None:
+    is_gzip = read_start(path, 2) == GZIP_MAGIC
+    if is_gzip and not is_compressed(path):
+        raise DamagedFile(path, "is gzipped, but not named .nii.gz", "Rename it")
+    if not is_gzip and is_compressed(path):
+        raise DamagedFile(path, "is not a gzip file, although named .gz", COPY_AGAIN)
 
 
 def _shape(path: Path, header: Any) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             yield file
     except EOFError as error:
         raise DamagedFile(path, "is cut off before its end", COPY_AGAIN) from error
-    except (gzip.BadGzipFile, IsalError) as error:
+    except (gzip.BadGzipFile, IsalError) as error:  # type: ignore[misc]  # a wrong stub
         raise DamagedFile(path, f"is damaged ({str(error).rstrip('.')})", COPY_AGAIN) from error
     except OSError as error:
         reason = error.strerror or str(error)
@@ -84,16 +84,22 @@ def refuse_stand_in(path: Path) -> None:
     if size == 0:
         raise DamagedFile(path, "is empty (0 bytes)", COPY_AGAIN)
     if size < 32768:  # git-annex's own limit for a pointer
-        try:
-            head = path.read_bytes()[:1024]
-        except OSError as error:
-            raise DamagedFile(path, f"cannot be read ({error.strerror})") from error
+        head = read_start(path, 1024)
         if head.startswith(b"/annex/objects/") or b".git/annex/objects/" in head:
             raise _not_fetched(path)
         if head.startswith(b"version https://git-lfs"):
             raise DamagedFile(
                 path, "is a git-lfs pointer without its content", "Get it with `git lfs pull`"
             )
+
+
+def read_start(path: Path, n_bytes: int) -> bytes:
+    """Return a file's first bytes as they are on the disk, compressed or not."""
+    try:
+        with path.open("rb") as file:
+            return file.read(n_bytes)
+    except OSError as error:
+        raise DamagedFile(path, f"cannot be read ({error.strerror})") from error
 
 
 def _not_fetched(path: Path) -> DamagedFile:

@@ -1,0 +1,79 @@
+"""Images as bytes: the same array gives the same bytes, today and tomorrow."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsmask.images.grid import Grid
+
+NIFTI1: Any = nib.Nifti1Header
+
+# NIfTI-1's codes for what the affine leads to.
+Space = Literal["scanner", "aligned", "talairach", "mni"]
+SPACE_CODES: dict[Space, int] = {"scanner": 1, "aligned": 2, "talairach": 3, "mni": 4}
+WRITTEN_TYPES = ("uint8", "int16", "int32", "float32")
+
+
+def nifti_bytes(
+    array: NDArray[Any],
+    grid: Grid,
+    *,
+    gzip: bool = True,
+    space: Space = "aligned",
+    t_r_s: float | None = None,
+) -> bytes:
+    """Return a NIfTI-1 file of an array.
+
+    Parameters
+    ----------
+    array : (i, j, k) or (i, j, k, n_volumes) array
+        bool (written as uint8), uint8, int16, int32 or float32.
+    grid : Grid
+        Of the array's first three axes.
+    gzip : bool
+        Whether to compress it, with neither time nor name in the gzip header.
+    space : {"scanner", "aligned", "talairach", "mni"}
+        What the affine leads to; the code of both sform and qform.
+    t_r_s : float, optional
+        Repetition time of a 4D array.
+
+    Returns
+    -------
+    bytes
+        Equal for equal arguments.
+
+    Raises
+    ------
+    ValueError
+        Another type or shape: a fault of the caller's.
+    """
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.dtype.name not in WRITTEN_TYPES:
+        raise ValueError(f"images are written as {', '.join(WRITTEN_TYPES)}, not {array.dtype}")
+    if array.shape[:3] != grid.shape:
+        raise ValueError(f"an array of shape {array.shape} is not on a grid of {grid.shape}")
+    header: Any = NIFTI1()
+    header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape)
+    header.set_zooms([*grid.voxel_sizes_mm, *([t_r_s or 0.0] if array.ndim > 3 else [])])
+    header.set_xyzt_units("mm", "sec" if array.ndim > 3 else None)
+    header.set_sform(grid.affine, SPACE_CODES[space])
+    # A qform cannot hold shears; readers prefer the sform.
+    header.set_qform(grid.affine, SPACE_CODES[space], strip_shears=True)
+    header.set_slope_inter(1, 0)
+    header["vox_offset"] = header.single_vox_offset
+    header["magic"] = header.single_magic
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    content = header.as_byteswapped("<").binaryblock + bytes(4) + little.tobytes(order="F")
+    return _compress(content) if gzip else content
+
+
+def _compress(content: bytes) -> bytes:
+    """Compress by zlib, not isal, whose bytes depend on the processor."""
+    return gzip.compress(content, compresslevel=6, mtime=0)

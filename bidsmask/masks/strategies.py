@@ -1,0 +1,174 @@
+"""The registry of mask strategies: what the command line offers, and how each is computed.
+
+A strategy joins by one file that computes it and one entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsmask.errors import UsageError
+from bidsmask.images.grid import Grid
+from bidsmask.masks.epi import check_epi_arguments, epi_mask
+from bidsmask.masks.mask import Mask
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to come by a mask.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    description : str
+        One sentence for the help.
+    arguments : mapping
+        Names and defaults; a value's type is that of its default.
+    compute : callable or None
+        `compute(mean, grid, *, where, **arguments)` gives an (i, j, k) bool array and changes
+        nothing. None for a mask that comes from a file, by `bidsmask.masks.given.load_mask`.
+    check : callable
+        Raises UsageError for a full set of arguments that makes no sense.
+    """
+
+    name: str
+    description: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    compute: Callable[..., NDArray[np.bool_]] | None = None
+    check: Callable[[Mapping[str, Any]], None] = lambda arguments: None
+
+
+def _by_name(*strategies: Strategy) -> dict[str, Strategy]:
+    return {strategy.name: strategy for strategy in strategies}
+
+
+STRATEGIES = _by_name(
+    Strategy(
+        "derivative",
+        "the brain mask that the preprocessing wrote for this run and space",
+    ),
+    Strategy(
+        "epi",
+        "at or above the widest gap between sorted values of the mean volume, opened",
+        {
+            "lower_cutoff": 0.2,
+            "upper_cutoff": 0.85,
+            "connected": True,
+            "opening": 2,
+            "exclude_zeros": False,
+            "ensure_finite": True,
+            "keep_edges": False,
+        },
+        epi_mask,
+        check_epi_arguments,
+    ),
+    Strategy("file", "the mask in a file of yours"),
+)
+
+
+def parse_arguments(strategy: str, assignments: Iterable[str]) -> dict[str, object]:
+    """Return all arguments of a strategy: its defaults, and what `NAME=VALUE` words change.
+
+    Raises
+    ------
+    UsageError
+        An unknown strategy or name (the known ones are listed), a value of the wrong type,
+        values that make no sense together.
+    """
+    chosen = _strategy(strategy)
+    arguments = dict(chosen.arguments)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError("--mask-args", f"has {assignment!r}, which is not NAME=VALUE")
+        if name not in arguments:
+            known = ", ".join(arguments) or "none"
+            raise UsageError(
+                "--mask-args",
+                f"has {name!r}, which is no argument of the {strategy} mask",
+                f"Its arguments: {known}",
+            )
+        arguments[name] = _parse_value(name, text, chosen.arguments[name])
+    chosen.check(arguments)
+    return arguments
+
+
+def compute_mask(
+    strategy: str,
+    mean: NDArray[Any],
+    grid: Grid,
+    arguments: Mapping[str, object],
+    where: str | Path,
+) -> Mask:
+    """Compute a mask from an image alone.
+
+    Parameters
+    ----------
+    strategy : str
+        A name of STRATEGIES that is computed.
+    mean : (i, j, k) array, real
+        Mean over volumes, or a 3D image. Not changed.
+    grid : Grid
+        Of the image.
+    arguments : mapping
+        Those that differ from the strategy's defaults, or all of them.
+    where : str or Path
+        The image, for messages; the mask's source when it is a path.
+
+    Returns
+    -------
+    Mask
+        With all arguments that made it, defaults included.
+
+    Raises
+    ------
+    UsageError
+        A strategy that is not known or is not computed, unusable arguments.
+    UnusableImage
+        An image that the strategy can make nothing of.
+    UnusableMask
+        When no voxel is left.
+    """
+    chosen = _strategy(strategy)
+    if chosen.compute is None:
+        raise UsageError(f"mask strategy {strategy}", "is read from a file, not computed")
+    unknown = set(arguments) - set(chosen.arguments)
+    if unknown:
+        raise UsageError(f"mask strategy {strategy}", f"has no argument {min(unknown)!r}")
+    complete = {**chosen.arguments, **arguments}
+    voxels = chosen.compute(mean, grid, where=where, **complete)
+    source = where if isinstance(where, Path) else None
+    return Mask(voxels, grid, strategy, complete, source)
+
+
+def _strategy(name: str) -> Strategy:
+    if name not in STRATEGIES:
+        raise UsageError(
+            "--mask-strategy", f"has {name!r}, which is unknown", f"Known: {', '.join(STRATEGIES)}"
+        )
+    return STRATEGIES[name]
+
+
+def _parse_value(name: str, text: str, default: object) -> object:
+    """Return the text as a value of the default's type."""
+    wanted = type(default)
+    try:
+        return _parse_bool(text) if wanted is bool else wanted(text)  # type: ignore[call-arg]
+    except ValueError as error:
+        kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+        raise UsageError(
+            "--mask-args", f"has {name}={text}, but {kinds[wanted]} is needed"
+        ) from error
+
+
+def _parse_bool(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(text)
+    return text.lower() == "true"
