@@ -1,0 +1,180 @@
+"""One pass over the volumes of a run feeds every Extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bidsmask.images.image import Image
+from bidsmask.images.smooth import Box, Smoother
+from bidsmask.images.stream import stream
+from bidsmask.signals.extractor import Extractor, FloatArray
+
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class RawSignals:
+    """Signals of every volume, as they are before cleaning.
+
+    Attributes
+    ----------
+    values : (n_volumes, n_columns) float32 or float64 array
+        What is left when the reference is taken out: float32 keeps seven digits of what
+        varies, not of a mean that may be hundreds of times larger.
+    reference : (n_columns,) float64 array
+        The row of the first volume. The signal is reference + values.
+    n_nonfinite : int
+        Values that were NaN or infinite and count as 0, among all that the pass needed.
+    """
+
+    values: FloatArray
+    reference: npt.NDArray[np.float64]
+    n_nonfinite: int
+
+
+def extract(
+    image: Image,
+    extractors: Sequence[Extractor],
+    smoothing_fwhm_mm: float | None = None,
+) -> list[RawSignals]:
+    """Read a series once and return the signals of every extractor.
+
+    Parameters
+    ----------
+    image : Image
+        The series.
+    extractors : sequence of Extractor
+        On the image's grid.
+    smoothing_fwhm_mm : float, optional
+        Width of a Gaussian by which each volume is smoothed first, as nilearn's `smooth_img`:
+        over the whole image, not within the mask.
+
+    Returns
+    -------
+    list of RawSignals
+        One for each extractor.
+
+    Raises
+    ------
+    DamagedFile
+        The file is damaged; known for certain only after its last byte.
+    """
+    window = Window(image, extractors, smoothing_fwhm_mm)
+    values = [np.empty((image.n_volumes, one.n_columns), one.dtype) for one in extractors]
+    for number, volume in enumerate(stream(image)):
+        change = window.change(volume)
+        for one, extractor in enumerate(extractors):
+            values[one][number] = extractor.row(window.of(one, change))
+    first = window.first()
+    return [
+        RawSignals(
+            values[one],
+            np.asarray(extractor.row(window.of(one, first)), np.float64),
+            window.n_nonfinite,
+        )
+        for one, extractor in enumerate(extractors)
+    ]
+
+
+class Window:
+    """The part of each volume that the extractors need, as its change from the first volume.
+
+    Without smoothing that is the voxels of all extractors; with smoothing, the box around
+    them and as much more as the kernel reaches.
+    """
+
+    def __init__(
+        self, image: Image, extractors: Sequence[Extractor], smoothing_fwhm_mm: float | None
+    ) -> None:
+        self.n_nonfinite = 0
+        self._image = image
+        self._first: npt.NDArray[Any] | None = None
+        self._fwhm_mm = smoothing_fwhm_mm
+        self._smoother: Smoother | None = None
+        needed = [one.ijk for one in extractors]
+        if smoothing_fwhm_mm is not None:
+            self._box = bounding_box(needed)
+            self._smoother = Smoother.over(image.grid, smoothing_fwhm_mm, self._box)
+            origin = np.array([part.start for part in self._box])
+            shape = tuple(part.stop - part.start for part in self._box)
+            self._positions: list[Positions | None] = [
+                flat_positions(ijk - origin, shape) for ijk in needed
+            ]
+            return
+        positions = [flat_positions(ijk, image.grid.shape) for ijk in needed]
+        self._voxels = positions[0] if len(positions) == 1 else np.unique(np.concatenate(positions))
+        # With one extractor the part is just what it needs, in its order.
+        self._positions = [
+            None if len(positions) == 1 else np.searchsorted(self._voxels, one) for one in positions
+        ]
+
+    def change(self, volume: npt.NDArray[Any]) -> FloatArray:
+        """Return the part of a volume, less that of the first volume.
+
+        Parameters
+        ----------
+        volume : (n_voxels,) array
+            As stored, in file order.
+        """
+        part = self._finite(self._cut(volume))
+        if self._first is None:
+            self._first = part.copy()
+        # Stored integers of 16 bits and their differences are exact in float32.
+        is_exact = part.dtype.itemsize <= 2 or part.dtype == np.float32
+        change = np.subtract(part, self._first, dtype=np.float32 if is_exact else np.float64)
+        if self._image.slope != 1:
+            change *= self._image.slope
+        return change if self._smoother is None else self._smoother.apply(change.T)
+
+    def first(self) -> FloatArray:
+        """Return the part of the first volume."""
+        assert self._first is not None, "every series has a first volume"
+        first = np.asarray(self._image.scale(self._first), np.float64)
+        if self._fwhm_mm is None:
+            return first
+        exact = Smoother.over(self._image.grid, self._fwhm_mm, self._box, np.float64)
+        return exact.apply(first.T)
+
+    def of(self, extractor: int, part: FloatArray) -> FloatArray:
+        """Return what one extractor needs of the part."""
+        positions = self._positions[extractor]
+        return part if positions is None else part.take(positions)
+
+    def _cut(self, volume: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the part of a volume, as stored: (n_needed,), or (k, j, i) of a box."""
+        if self._smoother is None:
+            # take(), not a boolean mask: 0.22 ms a volume against 1.71 ms.
+            return volume.take(self._voxels)
+        i, j, k = self._smoother.input_box
+        return volume.reshape(self._image.grid.shape[::-1])[k, j, i]
+
+    def _finite(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the part with 0 for what is NaN or infinite, and count that."""
+        if part.dtype.kind != "f":
+            return part
+        is_finite = np.isfinite(part)
+        if is_finite.all():
+            return part
+        self.n_nonfinite += int(is_finite.size - np.count_nonzero(is_finite))
+        zero_as_stored = -self._image.intercept / self._image.slope
+        return np.where(is_finite, part, part.dtype.type(zero_as_stored))
+
+
+def flat_positions(ijk: npt.NDArray[np.intp], shape: tuple[int, ...]) -> Positions:
+    """Return where voxels are in a flat volume of that shape in file order (i fastest)."""
+    i, j, k = ijk.T
+    flat: Positions = i + shape[0] * (j + shape[1] * k)
+    return flat
+
+
+def bounding_box(ijks: Sequence[npt.NDArray[np.intp]]) -> Box:
+    """Return the smallest box around all voxels."""
+    ijk = np.concatenate(list(ijks))
+    low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return i, j, k
