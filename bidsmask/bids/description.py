@@ -1,0 +1,368 @@
+"""What an output folder says about itself: that it is a BIDS-Derivatives dataset, and of what.
+
+Many runs may share one output (array jobs with `--participant-label`). So each of these files
+is written whole or not at all, only where it changes, and from what the folder holds by then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bidsmask._version import __version__
+from bidsmask.bids.publish import json_bytes, publish, remove_leftovers
+from bidsmask.bids.tables import read_cells, table_bytes
+from bidsmask.errors import Finding, OutputRefused, UnusableTable, WritingFailed
+
+APP = "bidsmask"
+CODE_URL = "https://github.com/bidsmask/bidsmask"
+BIDS_VERSION = "1.11.1"
+
+# Names that BIDS does not know yet. Folders stand without a trailing slash: with one, the
+# official validator (3.0.2) does not take them.
+IGNORED = (
+    "*_timeseries.*",
+    "*_volumes.*",
+    "*_relmat.*",
+    "*_bold.tsv",
+    "*_bold.json",
+    "*_qc.json",
+    "*.html",
+    "figures",
+    "atlases",
+)
+
+_README = """\
+# Brain masks and cleaned signals
+
+bidsmask made this folder from the datasets that `dataset_description.json` names under
+`DatasetLinks`. It can be made again: each `logs/run-*/config.toml` repeats one run, and every
+JSON file beside a product tells what the product was made from, and how.
+
+For each run of each participant, in `sub-*/[ses-*/]func`:
+
+- `*_desc-STRATEGY_mask.nii.gz`: the brain mask, 1 inside and 0 outside.
+- `*_seg-voxels_*dseg.nii.gz`: the column map. A voxel that holds the value v is column v of the
+  voxel signals, counted from 1.
+- `*_seg-voxels_*timeseries.tsv`: cleaned signals, one column for each voxel of the mask.
+- `*_atlas-NAME_*dseg.nii.gz`: the atlas on the grid of the run.
+- `*_atlas-NAME_*timeseries.tsv`: cleaned signals, one column for each region of the atlas.
+- `*_atlas-NAME_*stat-coverage_bold.tsv`: the share of each region that lies inside the mask and
+  the field of view.
+- `*_volumes.tsv`: one row for each volume of the run: when it was, whether it was kept, and if
+  not, why.
+
+The rows of the signals are the kept volumes of the `_volumes.tsv` that the JSON beside the
+signals names. `n/a` stands where there is no value. A product without its JSON file is not
+complete: run the same command again.
+"""
+
+_HOW_TO_ACKNOWLEDGE = (
+    f"Please cite the authors of the source datasets, bidsmask ({CODE_URL}), and the works that "
+    "logs/CITATION.md lists for the steps used here."
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The datasets that an output is made from.
+
+    Attributes
+    ----------
+    roots : mapping of str to Path
+        Root of each source dataset by its name in BIDS URIs: `{"raw": …, "fmriprep": …}`.
+        The first is the one whose name, license, authors and participants the output takes over;
+        what it does not tell is looked for in the next.
+    container : mapping of str to str
+        `Type` and `Tag` or `URI` of the container that the program runs in; empty outside of one.
+    """
+
+    roots: Mapping[str, Path]
+    container: Mapping[str, str] = field(default_factory=dict)
+
+
+def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) -> list[Finding]:
+    """Make an output folder, and write or bring up to date the files at its root.
+
+    These are dataset_description.json, README.md (unless there is one), .bidsignore (lines of
+    the user's own are kept), participants.tsv and participants.json. What killed runs left at
+    the root is removed.
+
+    Parameters
+    ----------
+    output : Path
+        Checked by `check_output` before.
+    origin : Origin
+    participants : iterable of str
+        Labels, with or without `sub-`, that this run is going to write.
+
+    Returns
+    -------
+    list of Finding
+        What `publish_participants` found.
+
+    Raises
+    ------
+    OutputRefused
+        If the folder cannot be made or written into.
+    WritingFailed
+        If the disk is full, and the like.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(output, recursive=False)
+        _publish_changed(output / ".bidsignore", _bidsignore(output))
+    except (OSError, WritingFailed) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.problem
+        advice = "Choose an output folder that you may write into."
+        raise OutputRefused(output, f"cannot be written: {reason}", advice) from error
+    if not (output / "README.md").exists():
+        publish(output / "README.md", _README.encode())
+    _publish_changed(output / "dataset_description.json", json_bytes(_describe(output, origin)))
+    return publish_participants(output, origin, participants)
+
+
+def publish_participants(
+    output: Path, origin: Origin, participants: Iterable[str] = ()
+) -> list[Finding]:
+    """Write participants.tsv and .json for the participants present, and those named.
+
+    Present are those with a folder `sub-*` in the output. To be called once more when a run has
+    ended: then the table holds who has a folder, however many runs worked side by side, since
+    each looks again after it wrote, and writes again if someone came in between.
+
+    Returns
+    -------
+    list of Finding
+        A warning if a source's participants.tsv cannot be used; its columns are then missing.
+    """
+    table, definitions, findings = _known_participants(origin)
+    named = {f"sub-{label.removeprefix('sub-')}" for label in participants}
+    written: set[str] | None = None
+    while (labels := named | _present(output)) != written:
+        rows = table.reindex(sorted(labels)).rename_axis("participant_id").reset_index()
+        _publish_changed(output / "participants.tsv", table_bytes(rows))
+        written = labels
+    _publish_changed(output / "participants.json", json_bytes(definitions))
+    return findings
+
+
+def publish_atlas_description(output: Path, name: str, fields: Mapping[str, Any]) -> None:
+    """Write `atlas-NAME_description.json` at the root, which BIDS wants for each `atlas-NAME`.
+
+    Parameters
+    ----------
+    output : Path
+    name : str
+        The value of the entity: letters, digits and `+`.
+    fields : mapping
+        `Description`, `License`, `Authors`, `ReferencesAndLinks` and others, where known.
+    """
+    required = {"AtlasName": name, "License": "unknown"}
+    path = output / f"atlas-{name}_description.json"
+    _publish_changed(path, json_bytes({**required, **fields}))
+
+
+def check_output(output: Path, raw: Path | None, derivatives: Sequence[Path] = ()) -> None:
+    """Refuse an output folder that would harm a dataset or cannot be written. Changes nothing.
+
+    Allowed inside a raw dataset is `derivatives/<name>` alone; inside a derivative dataset that
+    is read, nothing. A folder that is there already must be empty of other datasets.
+
+    Raises
+    ------
+    OutputRefused
+        With the reason.
+    """
+    place = output.resolve()
+    for root in [*([raw] if raw else []), *derivatives]:
+        _check_apart(output, place, root.resolve(), allow_derivatives=root == raw)
+    _check_writable(output, place)
+    _check_ours(output)
+
+
+def _check_apart(output: Path, place: Path, root: Path, *, allow_derivatives: bool) -> None:
+    """Refuse an output that is an input dataset, or inside one where it must not be."""
+    if not place.is_relative_to(root):
+        return
+    inside = place.relative_to(root).parts
+    if allow_derivatives and len(inside) > 1 and inside[0] == "derivatives":
+        return
+    where = "lies inside" if inside else "is"
+    advice = f"Choose a folder outside of it, or {Path(root.name, 'derivatives', APP)}."
+    if not allow_derivatives:
+        advice = "Choose a folder outside of it."
+    raise OutputRefused(output, f"{where} the input dataset {root}", advice)
+
+
+def _check_writable(output: Path, place: Path) -> None:
+    """Refuse a place where no folder can be made, or no file in it."""
+    existing = next(parent for parent in (place, *place.parents) if os.path.lexists(parent))
+    if not existing.is_dir():
+        problem = f"cannot be made: {existing} is not a folder"
+        raise OutputRefused(output, problem, "Choose another output folder.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        advice = "Choose an output folder that you may write into."
+        raise OutputRefused(output, f"cannot be written: no permission in {existing}", advice)
+
+
+def _check_ours(output: Path) -> None:
+    """Refuse a folder that holds a dataset which is not of this program."""
+    if not (output / "dataset_description.json").exists():
+        return
+    advice = "Choose an empty folder, or one that bidsmask wrote."
+    description = _description(output)
+    if description.get("DatasetType") == "raw":
+        raise OutputRefused(output, "holds a raw dataset", advice)
+    makers = _makers(description)
+    if makers[:1] != [APP]:
+        by = f" by {makers[0]}" if makers else ""
+        raise OutputRefused(output, f"holds another dataset{by}", advice)
+
+
+def _makers(description: Mapping[str, Any]) -> list[str]:
+    """Return the names under GeneratedBy; the older PipelineDescription counts, too."""
+    entries = description.get("GeneratedBy") or description.get("PipelineDescription") or []
+    entries = [entries] if isinstance(entries, dict) else entries
+    return [str(entry.get("Name", "?")) for entry in entries if isinstance(entry, dict)]
+
+
+def _describe(output: Path, origin: Origin) -> dict[str, Any]:
+    """Return the dataset_description.json of an output, with the links of earlier runs in it."""
+    before = _description(output)
+    sources = [_description(root) for root in origin.roots.values()]
+    links = {
+        name: Path(os.path.relpath(root.resolve(), output.resolve())).as_posix()
+        for name, root in origin.roots.items()
+    }
+    links = dict(sorted({**_mapping(before.get("DatasetLinks")), **links}.items()))
+    name = next((str(source["Name"]) for source in sources if source.get("Name")), "")
+    generated = {"Name": APP, "Version": __version__, "CodeURL": CODE_URL}
+    description = {
+        "Name": f"Brain masks and cleaned signals of {name}" if name else "bidsmask",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "License": next((s["License"] for s in sources if s.get("License")), None),
+        "Authors": next((s["Authors"] for s in sources if s.get("Authors")), None),
+        "GeneratedBy": [
+            {**generated, **({"Container": dict(origin.container)} if origin.container else {})}
+        ],
+        "SourceDatasets": _source_datasets(
+            before, links, dict(zip(origin.roots, sources, strict=True))
+        ),
+        "DatasetLinks": links,
+        "HowToAcknowledge": _HOW_TO_ACKNOWLEDGE,
+    }
+    return {key: value for key, value in description.items() if value is not None}
+
+
+def _source_datasets(
+    before: Mapping[str, Any], links: Mapping[str, str], sources: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return one entry a link: its BIDS URI, and DOI and version where they are known."""
+    entries = before.get("SourceDatasets")
+    earlier = {
+        entry.get("URL"): entry
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+    }
+    result = []
+    for name in links:
+        entry: dict[str, Any] = {"URL": f"bids:{name}:"}
+        if name in sources:
+            source = sources[name]
+            version = next(iter(_versions(source)), None)
+            found = {"DOI": source.get("DatasetDOI"), "Version": version}
+            entry |= {key: value for key, value in found.items() if value}
+        else:
+            entry = earlier.get(entry["URL"], entry)
+        result.append(entry)
+    return result
+
+
+def _versions(description: Mapping[str, Any]) -> list[str]:
+    """Return the versions of the programs that made a derivative dataset."""
+    entries = description.get("GeneratedBy")
+    entries = entries if isinstance(entries, list) else []
+    return [str(e["Version"]) for e in entries if isinstance(e, dict) and e.get("Version")]
+
+
+def _bidsignore(output: Path) -> bytes:
+    """Return the lines that are there, then ours that are missing."""
+    try:
+        lines = (output / ".bidsignore").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        lines = []
+    lines += [line for line in IGNORED if line not in lines]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _known_participants(origin: Origin) -> tuple[pd.DataFrame, dict[str, Any], list[Finding]]:
+    """Return the source's participants by `sub-…`, what its columns mean, and what is wrong."""
+    empty = pd.DataFrame(index=pd.Index([], dtype=object))
+    definitions: dict[str, Any] = {"Description": "The participants that this dataset holds."}
+    path = next(
+        (p for root in origin.roots.values() if (p := root / "participants.tsv").exists()), None
+    )
+    if path is None:
+        return empty, definitions, []
+    try:
+        header, rows = read_cells(path)
+        if "participant_id" not in header:
+            raise UnusableTable(path, "has no column participant_id")
+    except UnusableTable as error:
+        advice = "The output's participants.tsv goes without its columns."
+        problem = ". ".join(filter(None, (error.problem, error.advice.rstrip("."))))
+        return empty, definitions, [Finding("warning", error.code, str(path), problem, advice)]
+    cells = pd.DataFrame(rows, columns=pd.Index(header, dtype=object), dtype=object)
+    labels = "sub-" + cells.pop("participant_id").str.removeprefix("sub-")
+    table = cells.set_axis(pd.Index(labels, dtype=object), axis="index")
+    meanings = _json(path.with_suffix(".json"))
+    for column in table.columns:
+        unknown = {"Description": f"As in participants.tsv of {_name(path.parent)}."}
+        definitions[column] = _mapping(meanings.get(column)) or unknown
+    return table[~table.index.duplicated()], definitions, []
+
+
+def _name(root: Path) -> str:
+    """Return what a dataset calls itself, without naming a folder of this machine."""
+    return str(_description(root).get("Name") or "the source dataset")
+
+
+def _present(output: Path) -> set[str]:
+    """Return the participants that have a folder."""
+    with os.scandir(output) as entries:
+        return {e.name for e in entries if re.fullmatch(r"sub-\w+", e.name) and e.is_dir()}
+
+
+def _description(root: Path) -> Mapping[str, Any]:
+    return _json(root / "dataset_description.json")
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one if there is none, or none that can be read."""
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _publish_changed(path: Path, content: bytes) -> None:
+    """Publish unless the file holds these very bytes."""
+    try:
+        same = not path.is_symlink() and path.read_bytes() == content
+    except OSError:
+        same = False
+    if not same:
+        publish(path, content)
