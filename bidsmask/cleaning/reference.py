@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 _FILTERED_OUT = 1e-9
 # A column that is this near to the others' space is one of them: text with ten digits, as
 # fMRIPrep's cosines, leaves 1e-9 of a column that is a copy.
-_DEPENDENT = 1e-7
+_DEPENDENT = 1e-8
 
 
 def clean_step_by_step(

@@ -165,14 +165,16 @@ def numbers(table: pd.DataFrame, name: str, where: str | Path) -> FloatArray:
     """
     column = table[name]
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    as_text = column.astype(str).str.strip()
-    is_empty = column.isna().to_numpy() | as_text.isin(["n/a", "", "nan", "NaN"]).to_numpy()
+    is_empty = column.isna().to_numpy()
+    if not pd.api.types.is_numeric_dtype(column):
+        is_empty |= column.astype(str).str.strip().isin(["n/a", "", "nan", "NaN"]).to_numpy()
     wrong = (np.isnan(values) & ~is_empty) | np.isinf(values)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise UnusableTable(
             where,
-            f"has {as_text.iloc[row]!r} in column {name}, row {row + 1}, where a number should be",
+            f"has {str(column.iloc[row])!r} in column {name}, row {row + 1}, "
+            "where a number should be",
             "Correct the table, or re-run fMRIPrep for this run.",
         )
     return values
