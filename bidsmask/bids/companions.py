@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from bidsmask.bids.entities import Entities, plain_label
+from bidsmask.bids.entities import Entities
 from bidsmask.bids.folder import File, Folder
 from bidsmask.bids.inheritance import applicable
 
@@ -26,17 +26,22 @@ def _companion(file: File, candidates: Iterable[File], *without: str) -> File | 
     fitting = [
         candidate
         for candidate in candidates
-        if required <= _pairs(candidate.entities, "desc") <= wanted
+        if required <= _pairs(candidate.entities, "desc", "label") <= wanted
     ]
     return max(fitting, key=lambda candidate: len(candidate.entities.pairs), default=None)
 
 
 def find_mask(file: File, folder: Folder) -> Path | None:
+    """Return the brain mask in the series' own space: `desc-brain`, in drafts `label-brain`."""
     masks = [
-        f for f in folder.of_suffix("mask") if f.is_image and f.entities.get("desc") == "brain"
+        f
+        for f in folder.of_suffix("mask")
+        if f.is_image
+        and (f.entities.get("desc"), f.entities.get("label"))
+        in (("brain", None), (None, "brain"), ("brain", "brain"))
     ]
     found = _companion(file, masks)
-    return found and found.path
+    return None if found is None else found.path
 
 
 def find_boldref(file: File, folder: Folder) -> Path | None:
@@ -90,18 +95,23 @@ def find_events(file: File, folders: Iterable[Folder | None]) -> Path | None:
 
 
 def find_sources(file: File, raw: Folder) -> list[File]:
-    """Return the raw series that a preprocessed one was made from: several for many echoes."""
+    """Return the raw series that a preprocessed one was made from: several for many echoes.
+
+    Where the raw dataset has lost its images, the name that the series must have had there.
+    """
     free = [key for key in _COMBINED if key not in file.entities]
     wanted = _pairs(file.entities, "desc", *_OF_A_SPACE)
-    return [
+    found = [
         source
         for source in raw.of_suffix("bold")
         if source.is_image and _pairs(source.entities, *free) == wanted
     ]
+    entities = file.entities.without("desc", *_OF_A_SPACE)
+    session = [f"ses-{entities['ses']}"] if "ses" in entities else []
+    path = raw.path.joinpath(*session, "func", entities.name())
+    return found or [File(path, entities)]
 
 
 def _pairs(entities: Entities, *without: str) -> frozenset[tuple[str, str]]:
-    """Return the pairs as a set that compares labels as they are meant."""
-    return frozenset(
-        (key, plain_label(value)) for key, value in entities.pairs if key not in without
-    )
+    """Return what the pairs but those of some keys mean."""
+    return frozenset(pair for pair in entities.meaning if pair[0] not in without)

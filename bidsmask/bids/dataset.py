@@ -141,11 +141,15 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[Path] | None, output: Pat
     output = _absolute(output)
     _require_folder(bids_dir)
     kind = _kind(bids_dir, _required_description(bids_dir))
-    roots = [bids_dir] if kind == "derivative" else []
+    inhabited = any(True for _ in participant_folders(bids_dir))
     if derivatives is None:
-        roots += _found_inside(bids_dir / "derivatives", output)
+        roots = _found_inside(bids_dir / "derivatives", output)
+        if not inhabited:  # fMRIPrep to 21 writes into `fmriprep` of the folder it is given
+            roots += _found_inside(bids_dir, output)
     else:
-        roots += [root for given in derivatives for root in _given(_absolute(given), output)]
+        roots = [root for given in derivatives for root in _given(_absolute(given), output)]
+    if kind == "derivative" and (inhabited or not roots):
+        roots.insert(0, bids_dir)
     unique: dict[Path, Path] = {}
     for root in roots:
         unique.setdefault(root.resolve(), root)

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-# The order of the BIDS schema, with the entities that only derivatives use where fMRIPrep,
-# NiBabies and XCP-D write them: cohort qualifies its space, stat its atlas.
+# The order of the BIDS schema, which the validator holds names to. The schema has cohort beside
+# ses, for templates; NiBabies writes it behind the space that it qualifies. What the schema
+# lacks stands where fMRIPrep and XCP-D write it.
 # fmt: off
 _BEFORE_UNKNOWN: Final = (
-    "sub", "tpl", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain",
-    "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space",
-    "cohort", "split", "recording", "chunk", "seg", "scale", "res", "den", "atlas", "roi",
-    "label", "from", "to", "mode", "model", "subset", "variant", "stat",
+    "sub", "tpl", "ses", "hash", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc",
+    "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc", "hemi",
+    "space", "cohort", "split", "recording", "chunk", "atlas", "seg", "scale", "res", "den",
+    "label", "roi", "from", "to", "mode", "model", "subset", "variant", "stat",
 )
 # fmt: on
 _AFTER_UNKNOWN: Final = ("desc",)
@@ -71,6 +72,11 @@ class Entities:
     @cached_property
     def _by_key(self) -> dict[str, str]:
         return dict(self.pairs)
+
+    @cached_property
+    def meaning(self) -> frozenset[tuple[str, str]]:
+        """The pairs as they are meant, for comparing names: `run-01` is `run-1`."""
+        return frozenset((key, plain_label(value)) for key, value in self.pairs)
 
     def get(self, key: str, default: str | None = None) -> str | None:
         """Return the value of `key`, or `default` where the name has none."""

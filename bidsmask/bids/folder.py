@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bidsmask.bids.dataset import IMAGE
-from bidsmask.bids.entities import Entities
+from bidsmask.bids.entities import Entities, same_label
 from bidsmask.bids.inheritance import inherited
 from bidsmask.bids.selection import FILTER_NAMES
 
@@ -95,7 +95,7 @@ def _layout(folder: Path) -> Iterator[BIDSLayout]:
     indexer = BIDSLayoutIndexer(
         validate=False,
         index_metadata=False,
-        ignore=[_IGNORED_FOLDERS, _VisitedLinks(folder)],
+        ignore=[_IGNORED_FOLDERS, _NotToIndex(folder)],
     )
     layout = BIDSLayout(folder, validate=False, config=[_CONFIG], indexer=indexer)
     try:
@@ -123,11 +123,11 @@ _CONFIG: Final[dict[str, Any]] = {
 }
 
 
-class _VisitedLinks:
-    """The linked folders that pybids must not enter, so that no loop is walked.
+class _NotToIndex:
+    """What pybids must not enter: linked folders that make loops, names that are no text.
 
-    A link is followed when it leads out of everything seen so far. It has the `search` of a
-    regular expression, for which pybids asks.
+    A link is followed when it leads out of everything seen so far. The class has the `search`
+    of a regular expression, which is all that pybids asks of an ignored pattern.
     """
 
     def __init__(self, root: Path) -> None:
@@ -135,7 +135,9 @@ class _VisitedLinks:
         self._seen = [os.path.realpath(root)]
 
     def search(self, path: str) -> bool:
-        """Say whether a path, relative to the root, is a link into what is seen already."""
+        """Say whether a path, relative to the root, is to be left alone."""
+        if not path.isprintable():
+            return True
         full = Path(f"{self._root}{path}")
         if not full.is_symlink() or not full.is_dir():
             return False
@@ -152,9 +154,7 @@ def _is_within(path: str, folder: str) -> bool:
 
 def _parsed(paths: Iterable[str]) -> list[File]:
     """Return files with their entities, old names in the normal form."""
-    return [
-        File(Path(path), Entities.parse(os.path.basename(path)).normal()) for path in sorted(paths)
-    ]
+    return [File(path, Entities.parse(path.name).normal()) for path in sorted(map(Path, paths))]
 
 
 def _filtered(
@@ -165,14 +165,23 @@ def _filtered(
         return frozenset(file.path for file in files)
     from bids.layout import Query
 
-    def converted(name: str, value: object) -> object:
+    def converted(name: str, value: object) -> list[object]:
         if isinstance(value, list):
-            return [converted(name, item) for item in value]
-        if value is None or value == "Query.NONE":
-            return Query.NONE
+            return [one for item in value for one in converted(name, item)]
+        if value in (None, "Query.NONE"):
+            return [Query.NONE]
         if value in ("*", "Query.ANY"):
-            return Query.ANY
-        return value
+            return [Query.ANY]
+        # pybids takes runs for numbers, so that 1 selects `run-01`. Here labels are words,
+        # as `run-pre` is one, and a number stands for every label that means it.
+        key = FILTER_NAMES.get(name, "")
+        labels = {file.entities.get(key) or "" for file in files}
+        return [*sorted(label for label in labels if same_label(label, str(value)))] or [value]
 
-    query = {name: converted(name, value) for name, value in filters.items()}
+    query = {
+        name: value if name == "regex_search" else converted(name, value)
+        for name, value in filters.items()
+        # Implied by what a series is, and spelled otherwise in names of fMRIPrep 1.0.
+        if (name, value) not in (("suffix", "bold"), ("desc", "preproc"))
+    }
     return frozenset(Path(path) for path in layout.get(return_type="filename", **query))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bidsmask.bids.entities import Entities, plain_label
+from bidsmask.bids.entities import Entities
 from bidsmask.errors import UnusableTable
 
 if TYPE_CHECKING:
@@ -18,12 +18,10 @@ def applicable(entities: Entities, candidates: Iterable[File]) -> list[File]:
 
     Nearer is deeper in the tree and, in one folder, with more entities.
     """
-    pairs = {(key, plain_label(value)) for key, value in entities.pairs}
     fitting = [
         candidate
         for candidate in candidates
-        if not candidate.entities.left_over
-        and all((key, plain_label(value)) in pairs for key, value in candidate.entities.pairs)
+        if not candidate.entities.left_over and candidate.entities.meaning <= entities.meaning
     ]
     return sorted(fitting, key=_nearness)
 

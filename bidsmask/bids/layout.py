@@ -7,7 +7,7 @@ from typing import Final
 
 from bidsmask.bids import companions
 from bidsmask.bids.dataset import Dataset, is_preprocessed
-from bidsmask.bids.entities import Entities, natural_order, plain_label
+from bidsmask.bids.entities import natural_order
 from bidsmask.bids.folder import File, Folder
 from bidsmask.bids.run import Run
 from bidsmask.bids.selection import Selection
@@ -42,8 +42,10 @@ def find_runs(
         image that is left out.
     """
     selection = selection or Selection()
-    raw = None if dataset.raw is None else Folder(dataset.raw, participant, selection.filters)
     folders = [Folder(root, participant, selection.filters) for root in dataset.derivatives]
+    raw = None
+    if dataset.raw is not None:
+        raw = Folder(dataset.raw, participant, {} if folders else selection.filters)
     search = _Search(participant, selection, raw, bool(folders))
     for folder in folders or ([raw] if raw else []):
         search.look_into(folder)
@@ -61,6 +63,7 @@ class _Search:
         self.raw = raw
         self.in_derivatives = in_derivatives
         self.series: dict[object, File] = {}
+        self.has_series = False
         self.runs: list[Run] = []
         self.findings: list[Finding] = []
         self.left_out: Counter[str] = Counter()
@@ -68,11 +71,14 @@ class _Search:
     def look_into(self, folder: Folder) -> None:
         """Take the runs of one root."""
         for file in sorted(folder.functional, key=_depth_first):
-            if not self._is_series(file):
-                continue
+            kind = self._kind(file)
+            self.has_series |= kind == "series"
             if not self.selection.takes(file.entities) or file.path not in folder.filtered:
                 continue
-            key = _identity(file.entities)
+            if kind != "series":
+                self.left_out.update([kind] if kind else [])
+                continue
+            key = (file.entities.meaning, file.entities.left_over)
             if key in self.series:
                 self._report_twin(file, self.series[key])
                 continue
@@ -80,6 +86,8 @@ class _Search:
             if not self.selection.takes_space(file.entities):
                 self.left_out["other-space"] += 1
                 continue
+            if not _is_in_place(file, folder):
+                self.left_out["unusual-place"] += 1
             self._add(file, folder)
 
     def runs_in_order(self) -> list[Run]:
@@ -89,37 +97,36 @@ class _Search:
     def all_findings(self) -> list[Finding]:
         """Return the findings, the notes on what was left out last."""
         found = list(self.findings)
-        if not self.series and self.in_derivatives:
+        if not self.has_series:
             found.append(self._nothing())
         notes = [
             Finding(
                 "note",
                 kind,
                 f"sub-{self.participant}",
-                f"{number} {_KINDS[kind]} left out",
+                f"{number} {_NOTES[kind]}",
                 participant=self.participant,
             )
             for kind, number in sorted(self.left_out.items())
         ]
         return found + notes
 
-    def _is_series(self, file: File) -> bool:
-        """Say whether a file is a series to mask; count what is left out."""
+    def _kind(self, file: File) -> str:
+        """Return `series` for what can be masked, a kind of note for what cannot, else ``."""
         entities = file.entities
-        kind = ""
-        if entities.extension.endswith((".dtseries.nii", ".func.gii")):
-            kind = "cifti" if entities.extension.endswith(".nii") else "gifti"
-        elif not file.is_image or entities.suffix not in ("bold", "sbref"):
-            return False
-        elif entities.suffix == "sbref":
-            kind = "sbref"
-        elif entities.get("part") in ("phase", "real", "imag"):
-            kind = "part-phase"
-        elif self.in_derivatives and not is_preprocessed(entities):
-            kind = "other-desc"
-        if kind:
-            self.left_out[kind] += 1
-        return not kind
+        if entities.extension.endswith(".dtseries.nii"):
+            return "cifti"
+        if entities.extension.endswith(".func.gii"):
+            return "gifti"
+        if not file.is_image or entities.suffix not in ("bold", "sbref"):
+            return ""
+        if entities.suffix == "sbref":
+            return "sbref"
+        if entities.get("part") in ("phase", "real", "imag"):
+            return "part-phase"
+        if self.in_derivatives and not is_preprocessed(entities):
+            return "other-desc"
+        return "series"
 
     def _add(self, file: File, folder: Folder) -> None:
         """Make a run of a series, or say why not."""
@@ -193,26 +200,31 @@ class _Search:
 
     def _nothing(self) -> Finding:
         """Say that a participant has no preprocessed series."""
-        in_raw = self.raw is not None and bool(self.raw.of_suffix("bold"))
+        in_raw = (
+            self.in_derivatives
+            and self.raw is not None
+            and any(file.is_image for file in self.raw.of_suffix("bold"))
+        )
         return Finding(
             "warning",
             "no-derivatives" if in_raw else "no-series",
             f"sub-{self.participant}",
             "has raw BOLD series, but no preprocessed ones"
             if in_raw
-            else "has no preprocessed BOLD series",
+            else f"has no {'preprocessed ' if self.in_derivatives else ''}BOLD series",
             "Run fMRIPrep for this participant." if in_raw else "",
             self.participant,
         )
 
 
-_KINDS: Final = {
-    "cifti": "CIFTI series",
-    "gifti": "GIFTI surface series",
-    "sbref": "single-band references (sbref)",
-    "part-phase": "phase, real or imaginary parts (part-phase)",
-    "other-desc": "series that are not desc-preproc",
-    "other-space": "series in other spaces",
+_NOTES: Final = {
+    "cifti": "CIFTI files left out",
+    "gifti": "GIFTI files left out",
+    "sbref": "single-band references (sbref) left out",
+    "part-phase": "phase, real or imaginary series (part-phase) left out",
+    "other-desc": "series left out that are not desc-preproc",
+    "other-space": "series in other spaces left out",
+    "unusual-place": "series taken from outside the participant's func folders",
 }
 
 
@@ -220,7 +232,7 @@ def _depth_first(file: File) -> tuple[int, str]:
     return len(file.path.parts), str(file.path)
 
 
-def _identity(entities: Entities) -> tuple[frozenset[tuple[str, str]], str]:
-    """Return what two files of one series share."""
-    pairs = frozenset((key, plain_label(value)) for key, value in entities.pairs)
-    return pairs, entities.suffix
+def _is_in_place(file: File, folder: Folder) -> bool:
+    """Say whether a file lies where BIDS has it: `sub-01[/ses-1]/func`."""
+    session = [f"ses-{file.entities['ses']}"] if "ses" in file.entities else []
+    return file.path.parent == folder.path.joinpath(*session, "func")

@@ -57,6 +57,7 @@ FILTER_NAMES: Final[Mapping[str, str]] = {
     "model": "model",
     "subset": "subset",
     "variant": "variant",
+    "hash": "hash",
     "stat": "stat",
     "tpl": "tpl",
     "desc": "desc",
