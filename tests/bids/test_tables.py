@@ -1,0 +1,299 @@
+"""Tables in and out: what is read is what stands there, what is written reads back."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from bidsmask.bids.tables import read_cells, read_table, table_bytes, write_signals
+from bidsmask.errors import UnusableTable
+
+CONFOUNDS = Path(__file__).parents[2].parent / "shared/data/confounds"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read a table from the text or bytes that a file shall hold."""
+
+    def read(content, name="table.tsv", **arguments):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return read_table(path, **arguments)
+
+    return read
+
+
+def written(names, values):
+    handle = io.BytesIO()
+    write_signals(handle, names, values)
+    return handle.getvalue()
+
+
+# Reading
+
+
+def test_na_becomes_nan_and_the_column_stays_numbers(read):
+    table = read("a\tb\n1\tn/a\n2\t0.5\n")
+    assert table["a"].dtype == np.int64
+    assert table["b"].dtype == np.float64
+    assert np.isnan(table["b"][0])
+    assert table["b"][1] == 0.5
+
+
+def test_a_column_that_is_all_na_is_numbers(read):
+    assert read("a\tb\nn/a\t1\nn/a\t2\n")["a"].isna().all()
+
+
+def test_words_that_pandas_takes_for_missing_are_text(read):
+    table = read("name\nNA\nNone\nnull\nn/a\n")
+    assert list(table["name"][:3]) == ["NA", "None", "null"]
+    assert np.isnan(table["name"][3])
+
+
+def test_a_column_may_be_named_na(read):
+    assert list(read("NA\tnan\n1\t2\n").columns) == ["NA", "nan"]
+
+
+def test_labels_with_leading_zeros_stay_text(read):
+    assert list(read("run\tx\n01\t1\n10\t2\n")["run"]) == ["01", "10"]
+
+
+def test_numbers_with_underscores_are_text(read):
+    assert list(read("a\tb\n1_0\t1\n")["a"]) == ["1_0"]
+
+
+def test_true_and_false_are_truth_values(read):
+    assert read("kept\nfalse\ntrue\n")["kept"].dtype == bool
+
+
+def test_an_integer_beyond_int64_is_a_float(read):
+    assert read("a\tb\n99999999999999999999\t1\n")["a"][0] == 1e20
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfa\tb\n1\t2\n",
+        b"a\tb\r\n1\t2\r\n",
+        b"a\tb\r1\t2\r",
+        b"a\tb\n1\t2",
+        b"a\tb\n1\t2\n\n\r\n",
+        b'"a"\t"b"\n"1"\t2\n',
+        b"a \t b\n 1\t2 \n",
+    ],
+    ids=["bom", "crlf", "cr", "no-last-newline", "blank-end", "quotes", "blanks"],
+)
+def test_spellings_of_one_table_read_alike(read, content):
+    pd.testing.assert_frame_equal(read(content), pd.DataFrame({"a": [1], "b": [2]}))
+
+
+def test_a_comma_parts_csv_and_a_given_separator_anything(read):
+    assert list(read("a,b\n1,2\n", "t.csv").columns) == ["a", "b"]
+    assert list(read("a;b\n1;2\n", "t.csv", sep=";").columns) == ["a", "b"]
+
+
+def test_a_header_alone_is_a_table_without_rows(read):
+    table = read("onset\tduration\n")
+    assert list(table.columns) == ["onset", "duration"]
+    assert len(table) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"\n\r\n", "is empty"),
+        (b"a\tb\ta\n1\t2\t3\n", "two columns named 'a': 1 and 3"),
+        (b"a\t\n1\t2\n", "no name for column 2"),
+        (b"a\tb\n1\t2\n3\n", "1 cells in line 3, but 2 columns: nothing for column 2 \\('b'\\)"),
+        (b"a\tb\n1\t2\t7\n", "3 cells in line 2, but 2 columns: '7' stands in column 3"),
+        (b"a\tb\n\n1\t2\n", "empty line 2"),
+        (b"0.5\t-1e-3\n1\t2\n", "no header"),
+        (b"a\tb\n\xe9\t2\n", "not UTF-8 text: byte 4 is 0xe9"),
+        (b'a\tb\n"1\t2\n', "cannot be parted into cells"),
+        (b"/annex/objects/MD5E-s1--a.tsv\n", "git-annex pointer"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_is_no_table_is_refused_by_what_is_wrong(read, content, sentence):
+    with pytest.raises(UnusableTable, match=sentence):
+        read(content)
+
+
+def test_a_missing_file_and_a_dangling_link_are_refused(tmp_path):
+    with pytest.raises(UnusableTable, match="No such file"):
+        read_table(tmp_path / "none.tsv")
+    (tmp_path / "link.tsv").symlink_to(tmp_path / "none.tsv")
+    with pytest.raises(UnusableTable, match="datalad get"):
+        read_table(tmp_path / "link.tsv")
+
+
+def test_real_confounds_tables_read_as_pandas_reads_them():
+    if not CONFOUNDS.exists():
+        pytest.skip("the shared confounds tables are not here")
+    paths = sorted(CONFOUNDS.rglob("*.tsv"))
+    assert len(paths) > 40
+    for path in paths:
+        if "melodic_mixing" in path.name:  # the one without header
+            with pytest.raises(UnusableTable, match="no header"):
+                read_table(path)
+            continue
+        expected = pd.read_csv(path, sep="\t", na_values="n/a")
+        table = read_table(path)
+        assert list(table.columns) == list(expected.columns)
+        for name in table.columns:
+            if pd.api.types.is_numeric_dtype(expected[name]):
+                # pandas reads the last digit a little off
+                np.testing.assert_allclose(table[name], expected[name], rtol=1e-15)
+            else:
+                assert list(table[name].fillna("")) == list(expected[name].fillna(""))
+
+
+# Writing small tables
+
+
+def test_each_kind_of_value_has_its_text():
+    table = pd.DataFrame(
+        {
+            "int": [1, -2],
+            "float": [0.1, np.nan],
+            "single": np.array([0.1, np.inf], np.float32),
+            "bool": [True, False],
+            "text": ["a\tb\nc", ""],
+            "nullable": pd.array([7, None], dtype="Int64"),
+            "mixed": pd.Series([np.float64(0.5), None], dtype=object),
+            "small": np.array([3, 4], np.uint8),
+        }
+    )
+    assert table_bytes(table).decode().splitlines()[1:] == [
+        "1\t0.1\t0.1\ttrue\ta b c\t7\t0.5\t3",
+        "-2\tn/a\tn/a\tfalse\tn/a\tn/a\tn/a\t4",
+    ]
+
+
+def test_a_table_without_rows_is_its_header():
+    assert table_bytes(pd.DataFrame({"a": np.zeros(0), "b": []})) == b"a\tb\n"
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "", 3])
+def test_a_column_name_that_cannot_stand_in_a_header_is_refused(name):
+    with pytest.raises(ValueError, match="cannot be named"):
+        table_bytes(pd.DataFrame([[1.0]], columns=[name]))
+    with pytest.raises(ValueError, match="cannot be named"):
+        written([name], np.zeros((1, 1), np.float32))
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two columns"):
+        table_bytes(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+def test_a_value_without_text_is_refused():
+    with pytest.raises(ValueError, match="no text in BIDS"):
+        table_bytes(pd.DataFrame({"a": [[1, 2]]}))
+
+
+@given(
+    arrays.arrays(np.float64, st.integers(1, 20), elements=st.floats(allow_infinity=False)),
+    st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_written_reads_back(tmp_path_factory, floats, data):
+    text = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1)
+    words = data.draw(st.lists(text, min_size=len(floats), max_size=len(floats)))
+    path = tmp_path_factory.mktemp("table") / "table.tsv"
+    table = pd.DataFrame({"float": floats, "word": words})
+    path.write_bytes(table_bytes(table))
+    assert table_bytes(table) == path.read_bytes()
+    np.testing.assert_array_equal(read_table(path)["float"].to_numpy(float), floats)
+    _, rows = read_cells(path)
+    assert [row[1] for row in rows] == words
+
+
+# Writing signals
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_every_finite_float_reads_back_to_its_bits(dtype, data):
+    width = np.dtype(dtype).itemsize * 8
+    shape = data.draw(arrays.array_shapes(min_dims=2, max_dims=2, max_side=8))
+    values = data.draw(arrays.arrays(dtype, shape, elements=st.floats(width=width)))
+    lines = written([f"v{n}" for n in range(shape[1])], values).decode().split("\n")
+    assert lines.pop() == ""
+    cells = np.array([line.split("\t") for line in lines[1:]], dtype=object)
+    assert cells.shape == shape
+    finite = np.isfinite(values)
+    assert (cells[~finite] == "n/a").all()
+    back = np.array([dtype(text) for text in cells[finite]], dtype)
+    assert back.tobytes() == values[finite].tobytes()
+
+
+def test_the_edges_of_float32_read_back_and_are_short():
+    info = np.finfo(np.float32)
+    edges = [1e-45, -0.0, info.tiny, info.max, -info.max, 16777216, 0.1, 1 / 3, 123456789]
+    values = np.array([edges], np.float32)
+    cells = written([f"v{n}" for n in range(len(edges))], values).split(b"\n")[1].split(b"\t")
+    assert np.array(cells).astype(str).astype(np.float32).tobytes() == values.tobytes()
+    for cell, value in zip(cells, values[0], strict=True):
+        digits = cell.decode().lower().split("e")[0].replace(".", "").strip("-0")
+        shortest = np.format_float_scientific(value, unique=True, trim="-").split("e")[0]
+        assert len(digits) <= len(shortest.replace(".", "").strip("-0"))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        np.asfortranarray,
+        lambda values: np.repeat(values, 2, axis=1)[:, ::2],
+        lambda values: values.astype(">f4"),
+    ],
+    ids=["fortran", "strided", "big-endian"],
+)
+def test_memory_order_and_byte_order_do_not_matter(turn):
+    values = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    assert written(["a", "b", "c"], turn(values)) == written(["a", "b", "c"], values)
+
+
+def test_blocks_of_rows_join_without_a_seam():
+    values = np.arange(300_000, dtype=np.float32).reshape(-1, 3)
+    table = pd.read_csv(io.BytesIO(written(["a", "b", "c"], values)), sep="\t")
+    np.testing.assert_array_equal(table.to_numpy(), values)
+
+
+def test_no_piece_is_much_longer_than_a_row():
+    sizes = []
+
+    class Handle(io.RawIOBase):
+        def write(self, piece):
+            sizes.append(len(piece))
+            return len(piece)
+
+    write_signals(Handle(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
+    assert max(sizes) < 2_000_000
+    assert len(sizes) > 10
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (["a"], np.zeros((2, 2), np.float32)),
+        (["a"], np.zeros(1, np.float32)),
+        ([], np.zeros((2, 0), np.float32)),
+        (["a"], np.zeros((1, 1), np.int32)),
+    ],
+    ids=["count", "1d", "no-columns", "integers"],
+)
+def test_signals_that_do_not_fit_are_refused(names, values):
+    with pytest.raises(ValueError, match="signals"):
+        written(names, values)
+
+
+def test_signals_without_rows_are_their_header():
+    assert written(["a", "b"], np.zeros((0, 2), np.float32)) == b"a\tb\n"
