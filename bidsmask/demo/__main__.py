@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "and the truth about them.",
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="new, empty, or a demo")
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seed", type=_seed, default=0, help="whole number; default: 0")
     options = parser.parse_args(arguments)
     from bidsmask.demo.dataset import write_demo
 
@@ -27,7 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BidsmaskError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    root = options.directory
+    sys.stdout.write(
+        f"{root} is written; its README says what it holds. Next:\n"
+        f"bidsmask {root} {root / 'derivatives' / 'bidsmask'} participant\n"
+    )
     return 0
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from bidsmask.demo.plan import (
     TEMPLATE_GRID,
     PlannedParticipant,
     PlannedRun,
-    func_stem,
+    run_stem,
     t1w_stem,
 )
 from bidsmask.demo.timecourse import NOISE_SD, T_R_S, Timecourse, simulate_events, simulate_series
@@ -65,8 +64,14 @@ def write_demo(directory: Path | str, seed: int = 0) -> None:
 
 def refuse_strangers(root: Path) -> None:
     """Raise OutputRefused unless the folder is absent, empty, or an earlier demo."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+    try:
+        if not any(root.iterdir()):
+            return
+    except FileNotFoundError:
         return
+    except OSError as error:
+        reason = f"cannot be used as a folder ({error.strerror})"
+        raise OutputRefused(root, reason, "Give a new or an empty folder.") from error
     try:
         description = json.loads((root / "dataset_description.json").read_bytes())
         makers = [maker["Name"] for maker in description["GeneratedBy"]]
@@ -118,20 +123,22 @@ def write_participant(
     for run, run_rng in zip(participant.runs, rng.spawn(len(participant.runs)), strict=True):
         events = simulate_events(run_rng, run.n_volumes) if run.task == "faces" else None
         timecourse = Timecourse.simulate(run_rng, run.n_volumes, events, run.spikes, run.non_steady)
-        stem = func_stem(participant, run)
-        in_template = simulate_series(run_rng, template, timecourse)
-        in_native = simulate_series(run_rng, native, timecourse)
-        write_raw(root / stem, run, in_native, events)
-        write_truth(root / "derivatives" / "truth" / stem, run, template, native, timecourse)
+        stem = run_stem(participant, run)
+        seen = {scene: simulate_series(run_rng, scene, timecourse) for scene in (template, native)}
+        write_raw(root / stem, run, native, seen[native], events)
 
         prepared = root / "derivatives" / "fmriprep" / stem
-        source = f"bids:raw:{stem}_bold.nii.gz"
-        table, metadata = confounds_table(template, in_template, timecourse, run.non_steady)
+        table, metadata = confounds_table(template, seen[template], timecourse, run.non_steady)
         publish(_named(prepared, "desc-confounds_timeseries.tsv"), table_bytes(table))
         publish_json(_named(prepared, "desc-confounds_timeseries.json"), metadata)
-        _write_space(_named(prepared, f"space-{SPACE}"), run, template, in_template, source)
-        if run.native:
-            _write_space(prepared, run, native, in_native, source)
+
+        truth = root / "derivatives" / "truth" / stem
+        write_truth(truth, run, timecourse)
+        for scene in (template, native) if run.native else (template,):
+            space = "" if scene.native else f"space-{SPACE}"
+            write_preprocessed(_named(prepared, space), run, scene, seen[scene])
+            mask = image_bytes(scene.brain, scene.grid, "uint8", native=scene.native)
+            publish(_named(_named(truth, space), "desc-truth_mask.nii.gz"), mask)
 
 
 def write_t1w(root: Path, participant: PlannedParticipant, rng: np.random.Generator) -> None:
@@ -144,10 +151,11 @@ def write_t1w(root: Path, participant: PlannedParticipant, rng: np.random.Genera
     publish_json(_named(stem, "T1w.json"), {"Modality": "MR", "MagneticFieldStrength": 3})
 
 
-def write_raw(stem: Path, run: PlannedRun, series: Series, events: pd.DataFrame | None) -> None:
+def write_raw(
+    stem: Path, run: PlannedRun, scene: Scene, series: Series, events: pd.DataFrame | None
+) -> None:
     """Write a run as the scanner would leave it."""
-    image = series_bytes(series, BOLD_GRID, T_R_S, "int16", native=True)
-    publish(_named(stem, "bold.nii.gz"), image)
+    publish(_named(stem, "bold.nii.gz"), series_bytes(scene, series, T_R_S, "int16"))
     sidecar = {
         "TaskName": run.task,
         "RepetitionTime": T_R_S,
@@ -161,15 +169,28 @@ def write_raw(stem: Path, run: PlannedRun, series: Series, events: pd.DataFrame 
         publish(_named(stem, "events.tsv"), table_bytes(events))
 
 
-def write_truth(
-    stem: Path, run: PlannedRun, template: Scene, native: Scene, timecourse: Timecourse
-) -> None:
-    """Write what is to be recovered of a run."""
-    mask = image_bytes(template.brain, TEMPLATE_GRID, "uint8", native=False)
-    publish(_named(stem, f"space-{SPACE}_desc-truth_mask.nii.gz"), mask)
-    if run.native:
-        mask = image_bytes(native.brain, BOLD_GRID, "uint8", native=True)
-        publish(_named(stem, "desc-truth_mask.nii.gz"), mask)
+def write_preprocessed(stem: Path, run: PlannedRun, scene: Scene, series: Series) -> None:
+    """Write a run's series, reference and mask in one space, as fMRIPrep would."""
+    storage: Storage = "int16" if scene.native else run.storage
+    publish(_named(stem, "desc-preproc_bold.nii.gz"), series_bytes(scene, series, T_R_S, storage))
+    sidecar = {
+        "RepetitionTime": T_R_S,
+        "SkullStripped": False,
+        "SliceTimingCorrected": False,
+        "StartTime": 0.0,
+        "TaskName": run.task,
+    }
+    publish_json(_named(stem, "desc-preproc_bold.json"), sidecar)
+    steady = np.median(series[run.non_steady :], axis=0)
+    reference = image_bytes(steady, scene.grid, "int16", native=scene.native)
+    publish(_named(stem, f"{'desc-coreg_' * scene.native}boldref.nii.gz"), reference)
+    mask = image_bytes(scene.brain, scene.grid, "uint8", native=scene.native)
+    publish(_named(stem, "desc-brain_mask.nii.gz"), mask)
+    publish_json(_named(stem, "desc-brain_mask.json"), {"Type": "Brain"})
+
+
+def write_truth(stem: Path, run: PlannedRun, timecourse: Timecourse) -> None:
+    """Write the signals that are to be recovered of a run, and the volumes that are spoiled."""
     names = [region.name for region in REGIONS]
     signals = pd.DataFrame(np.round(timecourse.regions.T, 6), columns=names)
     publish(_named(stem, "desc-truth_timeseries.tsv"), table_bytes(signals))
@@ -179,36 +200,6 @@ def write_truth(
     publish(_named(stem, "desc-truth_volumes.tsv"), table_bytes(volumes))
 
 
-def _write_space(stem: Path, run: PlannedRun, scene: Scene, series: Series, source: str) -> None:
-    """Write a run's series, reference and mask in one space, named from `stem` on."""
-    native = scene.grid is BOLD_GRID
-    storage: Storage = "int16" if native else run.storage
-    grid = scene.grid
-    bold = series_bytes(series, grid, T_R_S, storage, native=native)
-    publish(_named(stem, "desc-preproc_bold.nii.gz"), bold)
-    publish_json(
-        _named(stem, "desc-preproc_bold.json"),
-        {
-            "RepetitionTime": T_R_S,
-            "SkullStripped": False,
-            "SliceTimingCorrected": False,
-            "StartTime": 0.0,
-            "TaskName": run.task,
-            "Sources": [source],
-        },
-    )
-    reference = _named(stem, "desc-coreg_boldref" if native else "boldref")
-    steady = np.median(series[run.non_steady :], axis=0)
-    publish(
-        reference.with_name(f"{reference.name}.nii.gz"),
-        image_bytes(steady, grid, "int16", native=native),
-    )
-    publish_json(reference.with_name(f"{reference.name}.json"), {"Sources": [source]})
-    mask = _named(stem, "desc-brain_mask.nii.gz")
-    publish(mask, image_bytes(scene.brain, grid, "uint8", native=native))
-    sidecar: dict[str, Any] = {"Type": "Brain", "Sources": [source]}
-    publish_json(_named(stem, "desc-brain_mask.json"), sidecar)
-
-
 def _named(stem: Path, ending: str) -> Path:
-    return stem.with_name(f"{stem.name}_{ending}")
+    """Return the stem with one more part of the name; an empty one adds nothing."""
+    return stem.with_name(f"{stem.name}_{ending}" if ending else stem.name)

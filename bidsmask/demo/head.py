@@ -140,12 +140,13 @@ def region_labels(points_mm: FloatArray) -> LabelArray:
     Returns
     -------
     (n_points,) int32 array
-        The nearest region in the template's grey matter, 0 elsewhere.
+        The nearest region in the template's grey matter, 0 elsewhere and on the midline.
     """
     centres = np.array([region.centre_mm for region in REGIONS])
     distances = np.linalg.norm(points_mm[:, None] - centres, axis=2)
     labels = distances.argmin(axis=1) + 1
     labels[distances.min(axis=1) > REGION_RADIUS_MM] = 0
+    labels[np.isclose(points_mm[:, 0], 0)] = 0
     labels[TEMPLATE_HEAD.tissue(points_mm) != GREY] = 0
     return np.asarray(labels, dtype=np.int32)
 
@@ -179,6 +180,8 @@ class Scene:
     Attributes
     ----------
     grid : Grid
+    native : bool
+        Whether the grid is one of the participant's own space, not of the template's.
     points_mm : (n_voxels, 3) float64 array
         Centres of the voxels in the template's space.
     shares : (n_voxels, 6) float64 array
@@ -186,6 +189,7 @@ class Scene:
     """
 
     grid: Grid
+    native: bool
     points_mm: FloatArray
     shares: FloatArray
 
@@ -197,11 +201,11 @@ class Scene:
         grid_in_template = Grid(grid.shape, to_template @ grid.affine)
         steps = np.array([-1 / 3, 0, 1 / 3])
         inside = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-        shares = np.zeros((len(ijk), 6))
+        counts = np.zeros((len(ijk), 6))
         for step in inside:
             tissue = head.tissue(grid_in_template.to_mm(ijk + step))
-            shares[np.arange(len(ijk)), tissue] += 1 / len(inside)
-        return cls(grid, grid_in_template.to_mm(ijk), shares)
+            counts[np.arange(len(ijk)), tissue] += 1
+        return cls(grid, native, grid_in_template.to_mm(ijk), counts / len(inside))
 
     @cached_property
     def brain(self) -> BoolArray:

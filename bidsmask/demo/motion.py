@@ -30,7 +30,7 @@ def simulate_motion(rng: np.random.Generator, n_volumes: int, spikes: Sequence[i
         Translations in mm, rotations in radians, to six digits after the point, as they will
         stand in the table.
     """
-    steps = rng.normal(size=(n_volumes, 6)) * ([0.015] * 3 + [0.0003] * 3)
+    steps = rng.normal(size=(n_volumes, 6)) * ([0.025] * 3 + [0.0005] * 3)
     motion = np.cumsum(steps, axis=0)
     for volume in spikes:
         jerk = rng.uniform(0.6, 1.2, size=6) * rng.choice([-1, 1], size=6)

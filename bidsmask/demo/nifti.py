@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header
 
+from bidsmask.demo.head import Scene
 from bidsmask.images.grid import Grid
 
 Storage = Literal["int16", "scaled int16", "float32"]
@@ -22,40 +23,43 @@ _AT = 352
 
 
 def series_bytes(
-    series: npt.NDArray[np.float32], grid: Grid, t_r_s: float, storage: Storage, *, native: bool
+    scene: Scene, series: npt.NDArray[np.float32], t_r_s: float, storage: Storage
 ) -> bytes:
     """Return a 4D series as a compressed NIfTI file.
 
     Parameters
     ----------
+    scene : Scene
+        Whose grid and space the header tells.
     series : (n_volumes, n_voxels) array
         Voxels in file order.
-    grid : Grid
     t_r_s : float
         Seconds; goes into the header.
     storage : {"int16", "scaled int16", "float32"}
         Integers in units of STEP, either as they are or with a slope that turns them back; or
         floats.
-    native : bool
-        Whether the space is the scanner's, not a template's.
     """
     steps = np.rint(series / STEP)
     if storage == "float32":
-        return _nifti(steps.astype("<f4") * np.float32(STEP), grid, t_r_s, 1.0, native)
+        return _nifti(steps.astype("<f4") * np.float32(STEP), scene.grid, scene.native, t_r_s)
     slope = STEP if storage == "scaled int16" else 1.0
-    return _nifti(steps.astype("<i2"), grid, t_r_s, slope, native)
+    return _nifti(steps.astype("<i2"), scene.grid, scene.native, t_r_s, slope)
 
 
-def image_bytes(values: npt.NDArray[Any], grid: Grid, dtype: str, *, native: bool) -> bytes:
+def image_bytes(values: npt.NDArray[Any], grid: Grid, dtype: str, *, native: bool = False) -> bytes:
     """Return a 3D image, (n_voxels,) in file order, as a compressed NIfTI file of a dtype."""
     if np.dtype(dtype).kind in "iu":
         values = np.rint(values)
     stored = values.astype(np.dtype(dtype).newbyteorder("<"))
-    return _nifti(stored[None], grid, None, 1.0, native)
+    return _nifti(stored[None], grid, native)
 
 
 def _nifti(
-    stored: npt.NDArray[Any], grid: Grid, t_r_s: float | None, slope: float, native: bool
+    stored: npt.NDArray[Any],
+    grid: Grid,
+    native: bool,
+    t_r_s: float | None = None,
+    slope: float = 1.0,
 ) -> bytes:
     """Header and voxels; no name and no time in the gzip header, so that bytes repeat."""
     # nibabel has no types of its own

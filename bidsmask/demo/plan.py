@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,9 @@ class PlannedRun:
 
     Attributes
     ----------
+    task : {"faces", "rest"}
     session, run : str
         Labels; empty where there is none.
-    task : {"faces", "rest"}
     n_volumes : int
     spikes : tuple of int
         Volumes spoiled by a jerk of the head.
@@ -61,7 +61,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedParticipant:
-    """One participant: what stands in participants.tsv, his head and his runs."""
+    """One participant: what stands in participants.tsv, the head and the runs."""
 
     label: str
     age: int
@@ -70,11 +70,11 @@ class PlannedParticipant:
     size: float
     tilt: float
     shift_mm: tuple[float, float, float]
-    runs: tuple[PlannedRun, ...] = field(default=())
+    runs: tuple[PlannedRun, ...] = ()
 
     @property
     def head(self) -> Head:
-        """His head: `size` in both spaces; nodding by `tilt` radians, shifted in the scanner."""
+        """The head: of one size in both spaces; in the scanner tilted (radians) and shifted."""
         cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
         affine = np.eye(4)
@@ -109,7 +109,7 @@ PARTICIPANTS = (
 )  # fmt: skip
 
 
-def func_stem(participant: PlannedParticipant, run: PlannedRun) -> str:
+def run_stem(participant: PlannedParticipant, run: PlannedRun) -> str:
     """Return folder and start of the names of a run's files: `sub-01/ses-1/func/sub-01_…`."""
     entities = [f"sub-{participant.label}"]
     if run.session:

@@ -34,7 +34,7 @@ TRUTH_DESCRIPTION: dict[str, object] = {
     **_RAW,
 }
 
-FMRIPREP_IGNORE = "*_boldref.nii.gz\n*_timeseries.*\n"
+FMRIPREP_IGNORE = "*_boldref.*\n*_timeseries.*\n"
 TRUTH_IGNORE = "atlas\n*_timeseries.*\n*_volumes.*\n*_desc-truth_mask.*\n"
 
 ATLAS = "atlas/tpl-MNI152NLin2009cAsym_atlas-demo_dseg"

@@ -177,19 +177,19 @@ class Timecourse:
 def motion_effect(rng: np.random.Generator, motion: FloatArray) -> FloatArray:
     """Return how motion changes each smooth pattern, (10, n_volumes), in percent.
 
-    Linear in the 24 terms of `expansion`, with weights of 1 % a mm for the parameters and less
+    Linear in the 24 terms of `expansion`, with weights of 2 % a mm for the parameters and less
     for the others: what regressing these terms can take out again.
     """
-    scale = np.repeat([1.0, 0.5, 0.4, 0.4], 6)
+    scale = np.repeat([2.0, 1.0, 0.5, 0.5], 6)
     weights = rng.normal(size=(N_SMOOTH, 24)) * scale
     return np.asarray(weights @ expansion(motion).T)
 
 
 def scanner_drift(rng: np.random.Generator, n_volumes: int) -> FloatArray:
-    """Return a slow drift of each smooth pattern, (10, n_volumes): about 1 % over the run."""
+    """Return a slow drift of each smooth pattern, (10, n_volumes): about 2 % over the run."""
     time = np.linspace(-1, 1, n_volumes)
     shapes = np.stack([time, time**2 - 1 / 3, np.sin(np.pi * time)])
-    weights = rng.normal(size=(N_SMOOTH, 3)) * [1.0, 0.6, 0.4]
+    weights = rng.normal(size=(N_SMOOTH, 3)) * [2.0, 1.0, 0.6]
     return np.asarray(weights @ shapes)
 
 
@@ -197,12 +197,12 @@ def physiology(rng: np.random.Generator, n_volumes: int) -> FloatArray:
     """Return heart and breath in white matter, CSF and the whole brain, (3, n_volumes).
 
     Noise with a lag-1 correlation of 0.6; the whole brain shares part of what CSF shows.
-    In percent: 0.7 in white matter, 3 in CSF, 0.6 everywhere.
+    In percent: 0.7 in white matter, 3 in CSF, 0.8 everywhere.
     """
     innovations = rng.normal(size=(3, n_volumes + 50))
     noise = signal.lfilter([0.8], [1, -0.6], innovations, axis=1)[:, 50:]
     white, csf, brain = noise
-    return np.stack([0.7 * white, 3.0 * csf, 0.5 * brain + 0.3 * csf])
+    return np.stack([0.7 * white, 3.0 * csf, 0.6 * brain + 0.5 * csf])
 
 
 def simulate_series(
