@@ -67,10 +67,7 @@ def read_table(path: Path, *, sep: str | None = None) -> pd.DataFrame:
     """
     header, rows = read_cells(path, sep=sep)
     columns = zip(*rows, strict=True) if rows else ((),) * len(header)
-    return pd.DataFrame(
-        {name: _typed(cells) for name, cells in zip(header, columns, strict=True)},
-        columns=pd.Index(header, dtype=object),
-    )
+    return pd.DataFrame({name: _typed(cells) for name, cells in zip(header, columns, strict=True)})
 
 
 def read_cells(path: Path, *, sep: str | None = None) -> tuple[list[str], list[list[str]]]:

@@ -76,6 +76,7 @@ def test_a_file_and_its_folders_are_made(tmp_path):
 
 def test_content_may_write_itself(tmp_path):
     def content(handle):
+        assert handle.writable()
         handle.write(b"one ")
         handle.write(memoryview(np.frombuffer(b"two!", np.uint8)))
 
