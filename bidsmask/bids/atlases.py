@@ -216,7 +216,8 @@ class RegionColumns:
         `<name>_<value>`.
     is_shifted : bool
         Whether the table seems to count from 0 what the image counts from 1, as TemplateFlow's
-        Harvard-Oxford tables do: each label less one is in the table, but not each label.
+        Harvard-Oxford tables do, so that each name would be that of the next region: index 0
+        has a name and the highest label has none, but the one below it has.
     """
 
     names: tuple[str, ...]
@@ -252,5 +253,6 @@ def region_columns(labels: Iterable[Label], names: Mapping[Label, str]) -> Regio
             column = f"{column}_{value}"
         taken.add(column)
         result.append(column)
-    is_shifted = bool(missing) and all(value - 1 in names for value in values)
+    highest = max(values, default=0)
+    is_shifted = highest not in names and 0 in names and highest - 1 in names
     return RegionColumns(tuple(result), missing, doubled, is_shifted)
