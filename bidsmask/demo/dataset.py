@@ -14,7 +14,7 @@ from bidsmask.bids.tables import table_bytes
 from bidsmask.demo import texts
 from bidsmask.demo.confounds import confounds_table
 from bidsmask.demo.head import REGIONS, T1W_LEVELS, Scene, region_labels
-from bidsmask.demo.nifti import Storage, image_bytes, series_bytes
+from bidsmask.demo.nifti import UNITS, Storage, image_bytes, series_bytes
 from bidsmask.demo.plan import (
     BOLD_GRID,
     PARTICIPANTS,
@@ -128,7 +128,8 @@ def write_participant(
         write_raw(root / stem, run, native, seen[native], events)
 
         prepared = root / "derivatives" / "fmriprep" / stem
-        table, metadata = confounds_table(template, seen[template], timecourse, run.non_steady)
+        as_read = seen[template] / np.float32(UNITS[run.storage])
+        table, metadata = confounds_table(template, as_read, timecourse, run.non_steady)
         publish(_named(prepared, "desc-confounds_timeseries.tsv"), table_bytes(table))
         publish_json(_named(prepared, "desc-confounds_timeseries.json"), metadata)
 

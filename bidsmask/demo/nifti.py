@@ -17,6 +17,9 @@ Storage = Literal["int16", "scaled int16", "float32"]
 STEP = 10.0
 """What is stored are multiples of this: the noise itself, so that the demo stays small."""
 
+UNITS: dict[Storage, float] = {"int16": STEP, "scaled int16": 1.0, "float32": 1.0}
+"""What a value read from the file is worth in the units of the simulation."""
+
 _SCANNER, _TEMPLATE = 1, 4
 _AT = 352
 """Where the voxels start: after the header and its four bytes that announce no extension."""
@@ -42,7 +45,7 @@ def series_bytes(
     steps = np.rint(series / STEP)
     if storage == "float32":
         return _nifti(steps.astype("<f4") * np.float32(STEP), scene.grid, scene.native, t_r_s)
-    slope = STEP if storage == "scaled int16" else 1.0
+    slope = STEP / UNITS[storage]
     return _nifti(steps.astype("<i2"), scene.grid, scene.native, t_r_s, slope)
 
 

@@ -18,7 +18,6 @@ from bidsmask.demo.__main__ import main
 from bidsmask.demo.dataset import write_demo
 from bidsmask.demo.head import REGIONS
 from bidsmask.demo.motion import PARAMETERS, framewise_displacement
-from bidsmask.demo.nifti import STEP
 from bidsmask.demo.plan import PARTICIPANTS, SPACE
 from bidsmask.demo.timecourse import task_response
 from bidsmask.errors import OutputRefused
@@ -185,8 +184,7 @@ def test_nilearn_reads_the_confounds(run):
 
 
 def test_global_signal_is_the_mean_in_the_mask(run):
-    unit = STEP if run.plan.storage == "int16" else 1
-    means = unit * voxels_of(run.bold)[run.mask].mean(axis=0)
+    means = voxels_of(run.bold)[run.mask].mean(axis=0)
     np.testing.assert_allclose(means, run.confounds["global_signal"], rtol=1e-3)
 
 
