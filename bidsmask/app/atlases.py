@@ -1,0 +1,78 @@
+"""The atlases that the options name: which image, which table of names, which space."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bidsmask.bids.atlases import find_atlas_table
+from bidsmask.bids.entities import Entities
+from bidsmask.errors import MissingInput, UsageError
+
+
+@dataclass(frozen=True)
+class AtlasChoice:
+    """One atlas of the command line.
+
+    Attributes
+    ----------
+    name : str
+        Letters and digits, as in `atlas-Schaefer2018100Parcels7Networks`.
+    image : Path
+        Labels.
+    table : Path or None
+        Names by label; None where no table is at hand.
+    space : str
+        That the file name says; empty where it says none.
+    """
+
+    name: str
+    image: Path
+    table: Path | None
+    space: str
+
+
+def atlas_choices(atlas: tuple[str, ...]) -> tuple[AtlasChoice, ...]:
+    """Return what `--atlas IMAGE[=TABLE]` names.
+
+    Raises
+    ------
+    MissingInput
+        A file is not there.
+    UsageError
+        Two atlases would have the same name in the output.
+    """
+    choices: dict[str, AtlasChoice] = {}
+    for text in atlas:
+        choice = atlas_choice(text)
+        if choice.name in choices:
+            raise UsageError(
+                f"--atlas {text}",
+                f"would be written as atlas-{choice.name}, as {choices[choice.name].image} is",
+                "Give one of the two images another name.",
+            )
+        choices[choice.name] = choice
+    return tuple(choices.values())
+
+
+def atlas_choice(text: str) -> AtlasChoice:
+    """Return what one `IMAGE[=TABLE]` names."""
+    whole = Path(text)
+    image_text, _, table_text = text.rpartition("=")
+    # A file whose own name holds an = is that file.
+    image = whole if whole.exists() or not image_text else Path(image_text)
+    given = Path(table_text) if image is not whole else None
+    for path in (image, given):
+        if path is not None and not path.is_file():
+            raise MissingInput(str(path), "is not there", "Is the path of --atlas right?")
+    entities = Entities.parse(image.name)
+    parts = [entities.get(key) for key in ("atlas", "seg", "scale", "desc")]
+    stem = re.sub(r"\.nii(\.gz)?$", "", image.name)
+    name = "".join(part for part in parts if part) if parts[0] else stem
+    return AtlasChoice(
+        name=re.sub("[^A-Za-z0-9]", "", name) or "atlas",
+        image=image,
+        table=find_atlas_table(image, given),
+        space=entities.get("space") or entities.get("tpl") or "",
+    )

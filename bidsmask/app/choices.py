@@ -1,0 +1,120 @@
+"""The sets of cleaning choices that Options ask for, each with the name that files carry."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bidsmask.app.options import Options, n_compcor
+from bidsmask.cleaning.censoring import Thresholds
+from bidsmask.cleaning.confounds import STRATEGIES, ConfoundsStrategy
+from bidsmask.cleaning.operator import Cleaning, TemporalFilter
+
+
+@dataclass(frozen=True)
+class CleaningChoice:
+    """One set of choices.
+
+    Attributes
+    ----------
+    name : str
+        Letters and digits, as in `desc-simpleGSR`. Two sets never share one.
+    confounds : ConfoundsStrategy
+    thresholds : Thresholds
+    cleaning : Cleaning
+    """
+
+    name: str
+    confounds: ConfoundsStrategy
+    thresholds: Thresholds
+    cleaning: Cleaning
+
+
+def cleaning_choices(options: Options) -> tuple[CleaningChoice, ...]:
+    """Return one set of choices for each strategy of `--confounds`."""
+    return tuple(cleaning_choice(options, name) for name in dict.fromkeys(options.confounds))
+
+
+def cleaning_choice(options: Options, strategy: str) -> CleaningChoice:
+    """Return the set of choices of one strategy, with what the options change of it."""
+    confounds = dataclasses.replace(
+        STRATEGIES[strategy],
+        columns=options.confounds_columns,
+        **confounds_changes(options, strategy),
+    )
+    thresholds = Thresholds(
+        fd_mm=confounds.fd_mm,
+        std_dvars=confounds.std_dvars,
+        min_segment=confounds.min_segment,
+        dummy_scans="auto" if options.dummy_scans == "auto" else int(options.dummy_scans),
+        min_volumes=options.min_volumes,
+        min_seconds=options.min_seconds,
+    )
+    temporal_filter = TemporalFilter(
+        kind=options.filter or "none",  # type: ignore[arg-type]  # argparse holds the choices
+        high_pass_hz=options.high_pass,
+        low_pass_hz=options.low_pass,
+        padding=options.padding,  # type: ignore[arg-type]
+    )
+    cleaning = Cleaning(
+        detrend=options.detrend,
+        filter=temporal_filter,
+        standardize=options.standardize,  # type: ignore[arg-type]
+    )
+    return CleaningChoice(strategy + changed(options, strategy), confounds, thresholds, cleaning)
+
+
+def confounds_changes(options: Options, strategy: str) -> dict[str, Any]:
+    """Return what the options change of a strategy's own columns and thresholds."""
+    asked = {
+        "global_signal": options.global_signal,
+        "fd_mm": options.fd_threshold,
+        "std_dvars": options.dvars_threshold,
+        "min_segment": options.min_segment,
+    }
+    changes: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
+    if strategy == "acompcor" and options.n_compcor is not None:
+        changes["n_compcor"] = n_compcor(options.n_compcor)
+    return changes
+
+
+def changed(options: Options, strategy: str) -> str:
+    """Return what was changed from the defaults, in letters and digits: `GSRFD02`."""
+    signal = options.global_signal
+    parts = ["" if signal is None else "GSR" + ("" if signal == "basic" else signal)]
+    if strategy == "acompcor" and options.n_compcor is not None:
+        parts.append("CC" + in_letters(options.n_compcor))
+    numbers = (
+        ("FD", options.fd_threshold),
+        ("DVARS", options.dvars_threshold),
+        ("SEG", options.min_segment),
+        ("HP", options.high_pass),
+        ("LP", options.low_pass),
+        ("FWHM", options.smoothing_fwhm),
+    )
+    if options.dummy_scans != "auto":
+        parts.append("DUMMY" + options.dummy_scans)
+    parts += [letters + in_letters(value) for letters, value in numbers if value is not None]
+    if options.filter in ("cosine", "regression"):
+        parts.append(options.filter)
+    if options.padding != "even":
+        parts.append("ODD")
+    if not options.detrend:
+        parts.append("NODETREND")
+    if options.standardize != "zscore_sample":
+        parts.append({"zscore": "ZSCORE", "psc": "PSC", "none": "RAW"}[options.standardize])
+    if options.keep_censored:
+        parts.append("ALLROWS")
+    if options.confounds_columns:
+        columns = json.dumps(sorted(options.confounds_columns))
+        parts.append(hashlib.sha256(columns.encode()).hexdigest()[:8])
+    return "".join(parts)
+
+
+def in_letters(value: float | str) -> str:
+    """Return a number in letters and digits, no two alike: .2 is `02`, 1.5 is `1p5`, 15 is `15`."""
+    text = value if isinstance(value, str) else format(value, ".12g").replace("e-", "em")
+    return text.replace("0.", "0", 1) if text.startswith("0.") else text.replace(".", "p")

@@ -1,0 +1,158 @@
+"""Jobs to Outcomes: a process for each Job, so many at a time.
+
+A process of its own makes every Job independent: one that dies takes nothing with it, and its
+memory is free when it ends. They are forked from a server that has imported everything, so that
+one costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+
+from threadpoolctl import threadpool_limits
+
+from bidsmask.app.job import Job, Outcome
+from bidsmask.errors import Finding
+
+Work = Callable[[Job], Outcome]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How many Jobs at a time, and how many threads each may use."""
+
+    n_procs: int
+    n_threads: int
+
+    @classmethod
+    def of(cls, n_procs: int, omp_nthreads: int) -> Resources:
+        """Return what was asked for, with 0 turned into a fair share of the processors."""
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+        processors = available or os.cpu_count() or 1
+        n_procs = n_procs or processors
+        return cls(n_procs, omp_nthreads or max(1, processors // n_procs))
+
+
+def execute(jobs: Iterator[Job], work: Work, resources: Resources) -> Iterator[Outcome]:
+    """Do the work of every Job and yield the Outcomes as they come.
+
+    Parameters
+    ----------
+    jobs : iterator of Job
+        Asked for the next Job when there is room for it.
+    work : callable
+        A function at the top of a module; it turns a Job into an Outcome and does not raise.
+    resources : Resources
+
+    Yields
+    ------
+    Outcome
+        One for each Job. A Job whose process died has failed, and no other with it. When the
+        iterator is closed, or an interrupt is raised in it, the processes are ended.
+    """
+    first, second = next(jobs, None), None
+    if first is not None:
+        second = next(jobs, None)
+    if first is None:
+        return
+    if second is None:
+        # A single Job needs no process of its own, which would cost it the start-up twice.
+        with threadpool_limits(resources.n_threads, user_api="blas"):
+            yield work(first)
+        return
+    context = process_context()
+    waiting: list[Job] = [first, second]
+    running: dict[int, Running] = {}
+    try:
+        while waiting or running:
+            while len(running) < resources.n_procs:
+                job = waiting.pop(0) if waiting else next(jobs, None)
+                if job is None:
+                    break
+                one = Running.start(context, job, work, resources.n_threads)
+                running[one.process.sentinel] = one
+            if not running:
+                return
+            pipes = [one.pipe for one in running.values()]
+            ready = set(multiprocessing.connection.wait([*pipes, *running]))
+            for sentinel, one in list(running.items()):
+                if sentinel in ready or one.pipe in ready:
+                    del running[sentinel]
+                    yield one.outcome()
+    finally:
+        for one in running.values():
+            one.process.kill()
+            one.process.join()
+
+
+def process_context() -> BaseContext:
+    """Return the way processes are started: forked from a server that imported our science."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bidsmask.app.participant"])
+    return context
+
+
+@dataclass(frozen=True)
+class Running:
+    """A Job that a process works on."""
+
+    job: Job
+    process: BaseProcess
+    pipe: multiprocessing.connection.Connection
+
+    @classmethod
+    def start(cls, context: BaseContext, job: Job, work: Work, n_threads: int) -> Running:
+        """Start the process."""
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=serve, args=(theirs, work, job, n_threads), daemon=True)  # type: ignore[attr-defined]
+        process.start()
+        theirs.close()
+        return cls(job, process, ours)
+
+    def outcome(self) -> Outcome:
+        """Return what the process sent, or a failed Outcome if it died before."""
+        try:
+            outcome: Outcome = self.pipe.recv()
+        except EOFError:
+            self.process.join()
+            return died(self.job, self.process.exitcode or 0)
+        finally:
+            self.pipe.close()
+        self.process.join()
+        return outcome
+
+
+def serve(
+    pipe: multiprocessing.connection.Connection, work: Work, job: Job, n_threads: int
+) -> None:
+    """Do the work of one Job in this process and send its Outcome."""
+    # An interrupt at the keyboard reaches every process; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with threadpool_limits(n_threads, user_api="blas"):
+        pipe.send(work(job))
+
+
+def died(job: Job, exit_code: int) -> Outcome:
+    """Return the failed Outcome of a Job whose process ended without a word."""
+    how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"
+    memory = exit_code == -signal.SIGKILL
+    advice = "Memory may have run out: try a smaller --n-procs." if memory else "Run it again."
+    finding = Finding(
+        "error",
+        "process-died",
+        job.label,
+        f"was not finished: its process {how}",
+        advice,
+        job.run.participant,
+    )
+    return Outcome(job.label, job.run.participant, "failed", 75, findings=(finding,))

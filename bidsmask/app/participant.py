@@ -1,0 +1,279 @@
+"""One Job to its Outcome: the main flow, from top to bottom."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bidsmask.app import sidecars
+from bidsmask.app.job import Job, Outcome
+from bidsmask.app.prepare import AtlasPlan, CleaningPlan, Preparation, prepare
+from bidsmask.app.products import Product
+from bidsmask.bids.atlases import RegionColumns, region_columns
+from bidsmask.bids.description import publish_atlas_description
+from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
+from bidsmask.bids.tables import table_bytes, write_signals
+from bidsmask.cleaning.operator import Cleaned, clean
+from bidsmask.errors import BidsmaskError, Finding
+from bidsmask.images.stream import mean_volume
+from bidsmask.images.write import nifti_bytes
+from bidsmask.masks.given import load_mask
+from bidsmask.masks.mask import Mask
+from bidsmask.masks.strategies import compute_mask
+from bidsmask.signals.atlas import read_atlas
+from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
+from bidsmask.signals.extract import RawSignals, extract
+from bidsmask.signals.extractor import Extractor, LabelExtractor, VoxelExtractor
+from bidsmask.signals.volumes import volumes_table
+
+# A region of which less is seen may be another one.
+LITTLE_COVERAGE = 0.5
+
+
+def run_job(job: Job) -> Outcome:
+    """Do a Job, whatever happens in it.
+
+    Returns
+    -------
+    Outcome
+        Failed with a Finding where the data do not allow it, and with a traceback where the
+        fault is ours.
+    """
+    start = time.perf_counter()
+    participant = job.run.participant
+    try:
+        work = Work(job, prepare(job))
+        work.do()
+    except BidsmaskError as error:
+        findings = (Finding.of(error, participant),)
+        return Outcome(job.label, participant, "failed", error.exit_code, findings=findings)
+    except Exception as error:
+        return Outcome.crashed(job, error, traceback.format_exc())
+    return Outcome(
+        job.label,
+        participant,
+        "done",
+        outputs=tuple(work.written),
+        findings=tuple(work.findings),
+        seconds=time.perf_counter() - start,
+        peak_mb=peak_mb(),
+    )
+
+
+def peak_mb() -> float:
+    """Return the largest memory of this process until now, MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+@dataclass(frozen=True, eq=False)
+class SignalsTask:
+    """One extractor, and the signals that are made of it: one product for each cleaning."""
+
+    extractor: Extractor
+    names: list[str]
+    columns: Product
+    products: Sequence[Product]
+
+
+class Work:
+    """What is done for one Job, with what was written and noticed on the way.
+
+    Only products that are not up to date are made, unless everything is asked for.
+    """
+
+    def __init__(self, job: Job, preparation: Preparation) -> None:
+        self.job = job
+        self.preparation = preparation
+        self.written: list[Path] = []
+        self.findings: list[Finding] = []
+
+    def do(self) -> None:
+        """Make all products of the Job: mask, what the columns and rows are, signals."""
+        mask = self.mask()
+        if self.preparation.column_map is not None:
+            self.column_map(mask)
+        for plan in self.preparation.cleanings:
+            self.volumes(plan)
+        atlases = [self.atlas(plan, mask) for plan in self.preparation.atlases]
+        self.signals(mask, atlases)
+
+    def is_wanted(self, product: Product) -> bool:
+        """Return whether a product has to be made."""
+        return self.job.options.force or not product.is_up_to_date()
+
+    def publish(
+        self, product: Product, contents: Sequence[Content], sidecar: dict[str, object]
+    ) -> None:
+        """Write a product and note its files."""
+        publish_product(dict(zip(product.data, contents, strict=True)), product.sidecar, sidecar)
+        self.written += [*product.data, product.sidecar]
+
+    def mask(self) -> Mask:
+        """Make the mask, or take the one that was made before."""
+        plan, image = self.preparation.mask, self.preparation.image
+        if not self.is_wanted(plan.product):
+            return load_mask(plan.product.path, image.grid, plan.strategy)
+        if plan.source is not None:
+            mask = load_mask(plan.source, image.grid, plan.strategy)
+        else:
+            mean = mean_volume(image)
+            mask = compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path)
+        content = nifti_bytes(mask.voxels, mask.grid)
+        sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)
+        self.publish(plan.product, [content], sidecar)
+        return mask
+
+    def column_map(self, mask: Mask) -> None:
+        """Write which voxel each column is."""
+        product = self.preparation.column_map
+        if product is None or not self.is_wanted(product):
+            return
+        contents = [
+            nifti_bytes(column_map(mask), mask.grid),
+            table_bytes(voxel_columns(mask)),
+        ]
+        sidecar = sidecars.column_map_sidecar(self.job, self.preparation, product)
+        self.publish(product, contents, sidecar)
+
+    def volumes(self, plan: CleaningPlan) -> None:
+        """Write what each volume is."""
+        if not self.is_wanted(plan.volumes):
+            return
+        preparation = self.preparation
+        table = volumes_table(
+            plan.censoring.kept,
+            plan.censoring.reasons,
+            preparation.t_r_s,
+            preparation.confounds,
+            preparation.events,
+        )
+        sidecar = sidecars.volumes_sidecar(self.job, preparation, plan)
+        self.publish(plan.volumes, [table_bytes(table)], sidecar)
+
+    def atlas(self, plan: AtlasPlan, mask: Mask) -> tuple[LabelExtractor, list[str]] | None:
+        """Write the atlas as used and its coverage; return its extractor and column names.
+
+        None where all products of the atlas are up to date.
+        """
+        if not any(self.is_wanted(one) for one in (plan.labels, plan.coverage, *plan.signals)):
+            return None
+        atlas = read_atlas(plan.choice.image)
+        columns = region_columns(atlas.values.tolist(), plan.names)
+        names = list(columns.names)
+        labels = atlas.on(mask.grid)
+        extractor = LabelExtractor(labels, atlas.values, mask.voxels)
+        coverage = atlas.coverage(mask)
+        self.note_regions(plan, columns, coverage)
+        regions = pd.DataFrame({"index": atlas.values, "name": names})
+        if self.is_wanted(plan.labels):
+            publish_atlas_description(self.job.dataset.output, plan.choice.name, {})
+            contents = [nifti_bytes(labels, mask.grid), table_bytes(regions)]
+            self.publish(plan.labels, contents, sidecars.atlas_sidecar(self.job, plan))
+        if self.is_wanted(plan.coverage):
+            table = regions.assign(voxels=extractor.n_voxels, coverage=np.round(coverage, 6))
+            sidecar = sidecars.coverage_sidecar(self.job, self.preparation, plan)
+            self.publish(plan.coverage, [table_bytes(table)], sidecar)
+        return extractor, names
+
+    def note_regions(
+        self, plan: AtlasPlan, columns: RegionColumns, coverage: npt.NDArray[np.float64]
+    ) -> None:
+        """Note names that are missing, doubled or shifted, and regions of which little is seen."""
+        table = plan.choice.table
+        if table is not None and columns.missing:
+            shown = ", ".join(f"{label:g}" for label in columns.missing[:5])
+            n = len(columns.missing)
+            self.warn("unnamed-regions", table, f"names no region for {n} labels: {shown}")
+        if table is not None and columns.doubled:
+            shown = ", ".join(columns.doubled[:5])
+            advice = "Their columns carry the label, too."
+            self.warn("doubled-names", table, f"gives one name to several regions: {shown}", advice)
+        if table is not None and columns.is_shifted:
+            problem = "counts its indices from another number than the image its labels"
+            self.warn("shifted-names", table, problem, "Check that each name is its region's.")
+        few = np.flatnonzero(coverage < LITTLE_COVERAGE)
+        if len(few):
+            shown = ", ".join(f"{columns.names[one]} {coverage[one]:.0%}" for one in few[:5])
+            problem = f"covers less than half of {len(few)} of {len(coverage)} regions of "
+            problem += f"{plan.choice.name}: {shown}{', …' if len(few) > 5 else ''}"
+            advice = "The table stat-coverage tells how much of each."
+            self.warn("little-coverage", self.job.label, problem, advice)
+
+    def warn(self, code: str, where: object, problem: str, advice: str = "") -> None:
+        """Add a warning."""
+        participant = self.job.run.participant
+        self.findings.append(Finding("warning", code, str(where), problem, advice, participant))
+
+    def signals(
+        self, mask: Mask, atlases: Sequence[tuple[LabelExtractor, list[str]] | None]
+    ) -> None:
+        """Read the series once and write all signals that are wanted."""
+        preparation = self.preparation
+        tasks: list[SignalsTask] = []
+        if preparation.column_map is not None:
+            products = [plan.voxels for plan in preparation.cleanings if plan.voxels is not None]
+            if any(self.is_wanted(product) for product in products):
+                names = voxel_names(mask.n_voxels)
+                extractor = VoxelExtractor(mask)
+                tasks.append(SignalsTask(extractor, names, preparation.column_map, products))
+        for atlas, made in zip(preparation.atlases, atlases, strict=True):
+            if made is not None and any(self.is_wanted(product) for product in atlas.signals):
+                tasks.append(SignalsTask(*made, atlas.labels, atlas.signals))
+        if not tasks:
+            return
+        fwhm_mm = self.job.options.smoothing_fwhm
+        raws = extract(preparation.image, [task.extractor for task in tasks], fwhm_mm)
+        for task, raw in zip(tasks, raws, strict=True):
+            wanted = [
+                (plan, product)
+                for plan, product in zip(preparation.cleanings, task.products, strict=True)
+                if self.is_wanted(product)
+            ]
+            for plan, product in wanted:
+                # The last cleaning may write over what no other needs any more.
+                is_last = product is wanted[-1][1]
+                cleaned = clean(plan.operator, raw.values, raw.reference, overwrite=is_last)
+                self.publish_signals(task, plan, product, raw, cleaned)
+
+    def publish_signals(
+        self,
+        task: SignalsTask,
+        plan: CleaningPlan,
+        product: Product,
+        raw: RawSignals,
+        cleaned: Cleaned,
+    ) -> None:
+        """Write the signals of one extractor after one cleaning."""
+        values = np.asarray(cleaned.values, np.float32)
+        if task.extractor.missing.any():
+            values[:, task.extractor.missing] = np.nan
+        if self.job.options.keep_censored:
+            kept = plan.censoring.kept
+            rows = np.full((len(kept), values.shape[1]), np.nan, np.float32)
+            rows[kept] = values
+            values = rows
+
+        def write(handle: BinaryIO) -> None:
+            write_signals(handle, task.names, values)
+
+        is_gzipped = self.job.options.format == "tsv.gz"
+        other = product.sidecar.with_suffix(".tsv" if is_gzipped else ".tsv.gz")
+        if other.exists():
+            # The same signals in the other format would be taken for these.
+            withdraw(product.sidecar)
+            withdraw(other)
+        sidecar = sidecars.signals_sidecar(
+            self.job, self.preparation, plan, product, task.columns, raw, cleaned
+        )
+        self.publish(product, [gzipped(write) if is_gzipped else write], sidecar)

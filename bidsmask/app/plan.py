@@ -1,0 +1,110 @@
+"""Participants to Jobs, one participant at a time, each Job with its preflight."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from bidsmask.app.job import Job, Outcome
+from bidsmask.app.options import Options
+from bidsmask.app.prepare import prepare
+from bidsmask.app.products import Product
+from bidsmask.bids.dataset import Dataset, participants
+from bidsmask.bids.layout import find_runs
+from bidsmask.bids.selection import Selection, read_filter_file
+from bidsmask.errors import BidsmaskError, Finding, NothingSelected
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the plan says of a participant, or of one of his Jobs.
+
+    Attributes
+    ----------
+    participant : str
+    job : Job or None
+        None for what concerns the participant as a whole.
+    products : tuple of Product
+        All that the Job writes.
+    stale : tuple of Product
+        Those of them that have to be made.
+    outcome : Outcome or None
+        Where there is nothing to compute: the preflight failed, or all is up to date.
+    findings : tuple of Finding
+    """
+
+    participant: str
+    job: Job | None = None
+    products: tuple[Product, ...] = ()
+    stale: tuple[Product, ...] = ()
+    outcome: Outcome | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def select_participants(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
+    """Return the labels to work on, in the order of the dataset.
+
+    Raises
+    ------
+    NothingSelected
+        There is no participant, or no one of a label that is wanted.
+    """
+    known = participants(dataset)
+    if not known:
+        raise NothingSelected(
+            str(dataset.roots[0]), "holds no participant: no folder is named sub-…"
+        )
+    unknown = [label for label in wanted if label not in known]
+    if unknown:
+        near = get_close_matches(unknown[0], known, n=3, cutoff=0.4) or known[:3]
+        raise NothingSelected(
+            f"participant {unknown[0]}",
+            f"is not in the dataset, which has {len(known)}",
+            f"Near to it: {', '.join(near)}.",
+        )
+    return [label for label in known if not wanted or label in wanted]
+
+
+def selection(options: Options) -> Selection:
+    """Return the runs that the options want."""
+    path = options.bids_filter_file
+    return Selection(
+        sessions=options.session_label,
+        tasks=options.task_label,
+        runs=options.run_label,
+        spaces=options.space,
+        filters=read_filter_file(path).get("bold", {}) if path is not None else {},
+    )
+
+
+def plan(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator[Step]:
+    """Yield what there is to do, indexing each participant when his turn comes."""
+    wanted = selection(options)
+    for participant in labels:
+        try:
+            runs, findings = find_runs(dataset, participant, wanted)
+        except BidsmaskError as error:
+            runs, findings = [], [Finding.of(error, participant)]
+        yield Step(participant, findings=tuple(findings))
+        for run in runs:
+            yield preflight(Job(run, options, dataset))
+
+
+def preflight(job: Job) -> Step:
+    """Check a Job before anything is computed, and see what of it is up to date."""
+    participant = job.run.participant
+    try:
+        preparation = prepare(job)
+    except BidsmaskError as error:
+        findings = (Finding.of(error, participant),)
+        outcome = Outcome(job.label, participant, "failed", error.exit_code, findings=findings)
+        return Step(participant, job, outcome=outcome)
+    except Exception as error:
+        outcome = Outcome.crashed(job, error, traceback.format_exc())
+        return Step(participant, job, outcome=outcome)
+    products = preparation.products
+    stale = tuple(one for one in products if job.options.force or not one.is_up_to_date())
+    done = None if stale else Outcome(job.label, participant, "up to date")
+    return Step(participant, job, products, stale, done, preparation.findings)

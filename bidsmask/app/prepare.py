@@ -1,0 +1,460 @@
+"""All of a Job that names, headers, sidecars and tables can tell; nothing 4D is decompressed.
+
+The preflight is this: what is wrong comes out before anything is computed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from bidsmask.app.atlases import AtlasChoice, atlas_choices
+from bidsmask.app.choices import CleaningChoice, cleaning_choices
+from bidsmask.app.job import Job
+from bidsmask.app.products import Names, Product, fingerprint
+from bidsmask.bids.atlases import read_region_names
+from bidsmask.bids.tables import read_table
+from bidsmask.cleaning.censoring import Censoring, censor
+from bidsmask.cleaning.confounds import select_regressors
+from bidsmask.cleaning.operator import TemporalOperator, build_operator
+from bidsmask.cleaning.table import normal_names
+from bidsmask.errors import (
+    BadTiming,
+    Finding,
+    GridMismatch,
+    MissingCompanion,
+    Severity,
+    TooFewVolumes,
+    UnusableImage,
+    UnusableTable,
+)
+from bidsmask.images.identity import identity
+from bidsmask.images.image import Image, open_image
+from bidsmask.masks.strategies import parse_arguments
+
+# Fewer degrees of freedom than this make a correlation of .5 a matter of chance (p > .05).
+FEW_DEGREES_OF_FREEDOM = 15
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """How the mask of a run will be made.
+
+    Attributes
+    ----------
+    strategy : str
+        A name of the registry; `auto` has been decided.
+    arguments : mapping
+        Its arguments, defaults included.
+    source : Path or None
+        The file it is read from; None where it is computed from the run.
+    product : Product
+    """
+
+    strategy: str
+    arguments: Mapping[str, object]
+    source: Path | None
+    product: Product
+
+
+@dataclass(frozen=True, eq=False)
+class CleaningPlan:
+    """One set of cleaning choices, worked out for a run.
+
+    Attributes
+    ----------
+    choice : CleaningChoice
+    censoring : Censoring
+    operator : TemporalOperator
+    volumes : Product
+    voxels : Product or None
+        Voxel signals, where they are wanted.
+    """
+
+    choice: CleaningChoice
+    censoring: Censoring
+    operator: TemporalOperator
+    volumes: Product
+    voxels: Product | None
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasPlan:
+    """One atlas on a run.
+
+    Attributes
+    ----------
+    choice : AtlasChoice
+    names : mapping of number to str
+        Of the regions, by label.
+    labels, coverage : Product
+    signals : tuple of Product
+        One for each CleaningPlan.
+    """
+
+    choice: AtlasChoice
+    names: Mapping[int | float, str]
+    labels: Product
+    coverage: Product
+    signals: tuple[Product, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """A Job, ready to be computed.
+
+    Attributes
+    ----------
+    image : Image
+        The series.
+    mask : MaskPlan
+    t_r_s : float
+        Repetition time, s; NaN where only the mask is wanted.
+    confounds, events : DataFrame or None
+    column_map : Product or None
+        Where voxel signals are wanted.
+    cleanings : tuple of CleaningPlan
+    atlases : tuple of AtlasPlan
+    findings : tuple of Finding
+        Warnings and notes.
+    """
+
+    image: Image
+    mask: MaskPlan
+    t_r_s: float = math.nan
+    confounds: pd.DataFrame | None = None
+    events: pd.DataFrame | None = None
+    column_map: Product | None = None
+    cleanings: tuple[CleaningPlan, ...] = ()
+    atlases: tuple[AtlasPlan, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """Everything that the Job writes, in the order of writing."""
+        voxels = [plan.voxels for plan in self.cleanings if plan.voxels is not None]
+        regions = [
+            product
+            for plan in self.atlases
+            for product in (plan.labels, plan.coverage, *plan.signals)
+        ]
+        maps = [self.column_map] if self.column_map is not None else []
+        volumes = [plan.volumes for plan in self.cleanings]
+        return (self.mask.product, *maps, *volumes, *voxels, *regions)
+
+
+@dataclass
+class Notes:
+    """Findings of one Job, gathered on the way."""
+
+    job: Job
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(
+        self, severity: Severity, code: str, where: object, problem: str, advice: str = ""
+    ) -> None:
+        """Add a finding of this Job's participant."""
+        participant = self.job.run.participant
+        self.findings.append(Finding(severity, code, str(where), problem, advice, participant))
+
+
+def prepare(job: Job) -> Preparation:
+    """Work out everything of a Job that does not need its voxels.
+
+    Raises
+    ------
+    DataError
+        What makes the Job impossible.
+    """
+    run, options = job.run, job.options
+    notes = Notes(job)
+    image = open_image(run.bold)
+    mask = plan_mask(job, image)
+    if options.mask_only:
+        return Preparation(image, mask)
+
+    if not image.is_series:
+        raise UnusableImage(
+            run.bold, "is one 3D image, but signals need a series", "Give --mask-only for its mask."
+        )
+    if image.n_volumes < 2:
+        raise TooFewVolumes(
+            run.bold, "has a single volume, which cannot be cleaned", "Give --mask-only."
+        )
+    t_r_s = repetition_time(job, image, notes)
+    confounds = normal_names(read_table(run.confounds)) if run.confounds else None
+    events = read_events(run.events, notes) if run.events else None
+
+    inputs = Inputs.of(job, image, t_r_s, mask.product.fingerprint)
+    names = Names(job, mask.strategy)
+    cleanings = tuple(
+        plan_cleaning(job, choice, image, t_r_s, confounds, inputs, names, notes)
+        for choice in cleaning_choices(options)
+    )
+    atlases = tuple(
+        plan_atlas(job, choice, cleanings, inputs, names, notes)
+        for choice in atlas_choices(options.atlas)
+    )
+    column_map = names.column_map(fingerprint("column map", inputs.mask))
+    return Preparation(
+        image=image,
+        mask=mask,
+        t_r_s=t_r_s,
+        confounds=confounds,
+        events=events,
+        column_map=column_map if options.voxels else None,
+        cleanings=cleanings,
+        atlases=atlases,
+        findings=tuple(notes.findings),
+    )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Identities of what the products of a run are made from."""
+
+    bold: str
+    mask: str
+    confounds: str
+    events: str
+    t_r_s: float
+    n_volumes: int
+
+    @classmethod
+    def of(cls, job: Job, image: Image, t_r_s: float, mask: str) -> Inputs:
+        """Return the identities of the files of a run."""
+        run = job.run
+        tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
+        return cls(
+            bold=identity(run.bold),
+            mask=mask,
+            confounds=fingerprint(*[identity(path) for path in tables]),
+            events=identity(run.events) if run.events else "",
+            t_r_s=t_r_s,
+            n_volumes=image.n_volumes,
+        )
+
+
+def plan_mask(job: Job, image: Image) -> MaskPlan:
+    """Decide how the mask is made, and whether that can be."""
+    run, options = job.run, job.options
+    strategy = options.mask_strategy
+    if strategy == "auto":
+        strategy = "derivative" if run.mask is not None else "epi"
+    source = {"derivative": run.mask, "file": options.mask_file}.get(strategy)
+    if strategy == "derivative" and source is None:
+        raise MissingCompanion(
+            run.bold,
+            "has no brain mask beside it",
+            "Leave --mask-strategy out to compute one, or give --mask-file.",
+        )
+    arguments = parse_arguments(strategy, options.mask_args)
+    if source is not None:
+        grid = open_image(source).grid
+        if not image.grid.is_same(grid):
+            raise GridMismatch(
+                source,
+                image.grid.difference(grid) + f" for {run.bold.name}",
+                "Give a mask on the grid of the run, or --mask-strategy epi.",
+            )
+    made_from = identity(source if source is not None else run.bold)
+    told = fingerprint("mask", strategy, arguments, made_from)
+    return MaskPlan(strategy, arguments, source, Names(job, strategy).mask(told))
+
+
+def repetition_time(job: Job, image: Image, notes: Notes) -> float:
+    """Return the repetition time (s) of a run.
+
+    The sidecar's counts; where it has none, that of the command line; where there is none
+    either, the header's, with a warning.
+    """
+    run, asked = job.run, job.options.t_r
+    in_sidecar, in_header = run.metadata.get("RepetitionTime"), image.t_r_s
+    if in_sidecar is None:
+        if asked is not None:
+            return asked
+        if "VolumeTiming" in run.metadata:
+            raise BadTiming(
+                run.bold,
+                "has VolumeTiming, not RepetitionTime: its volumes are not evenly spaced in time",
+                "Such runs cannot be filtered; give --mask-only for their masks.",
+            )
+        if in_header is None:
+            raise BadTiming(
+                run.bold,
+                "has no repetition time, neither in its sidecar nor in its header",
+                "Add RepetitionTime to the sidecar, or give --t-r.",
+            )
+        notes.add(
+            "warning",
+            "repetition-time-from-header",
+            run.bold,
+            f"has no RepetitionTime in its sidecar; {in_header:g} s is taken from its header",
+            "Add RepetitionTime to the sidecar, or give --t-r.",
+        )
+        return in_header
+    is_number = isinstance(in_sidecar, int | float) and not isinstance(in_sidecar, bool)
+    t_r_s = float(in_sidecar) if is_number else math.nan  # type: ignore[arg-type]
+    if not 0 < t_r_s < math.inf:
+        raise BadTiming(
+            run.bold,
+            f"has a RepetitionTime of {in_sidecar!r} in its sidecar",
+            "Give the seconds between two volumes there.",
+        )
+    for other, whose, advice in (
+        (in_header, "its header says", "Correct whichever is wrong."),
+        (asked, "--t-r says", "It is for runs whose sidecar has none: leave it out."),
+    ):
+        # Headers hold float32 and, from some scanners, whole milliseconds.
+        if other is not None and not math.isclose(other, t_r_s, rel_tol=1e-3, abs_tol=1e-3):
+            raise BadTiming(
+                run.bold,
+                f"has a RepetitionTime of {t_r_s:g} s in its sidecar, but {whose} {other:g} s",
+                advice,
+            )
+    return t_r_s
+
+
+def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:
+    """Return the events of a run; None, and a warning, where the table cannot serve."""
+    try:
+        events = read_table(path)
+        for column in ("onset", "duration"):
+            if column not in events:
+                raise UnusableTable(path, f"has no column {column}", "Events need one.")
+            if not pd.api.types.is_numeric_dtype(events[column]):
+                raise UnusableTable(path, f"has text in its column {column}", "Give seconds.")
+    except UnusableTable as error:
+        notes.add("warning", "unusable-events", path, error.problem, error.advice)
+        return None
+    return events
+
+
+def plan_cleaning(
+    job: Job,
+    choice: CleaningChoice,
+    image: Image,
+    t_r_s: float,
+    confounds: pd.DataFrame | None,
+    inputs: Inputs,
+    names: Names,
+    notes: Notes,
+) -> CleaningPlan:
+    """Work out one set of cleaning choices: regressors, censoring, the operator."""
+    run = job.run
+    where = run.confounds or run.bold
+    metadata = read_sidecar(run.confounds_sidecar) if run.confounds_sidecar else {}
+    regressors = select_regressors(choice.confounds, confounds, metadata, image.n_volumes, where)
+    censoring = censor(image.n_volumes, t_r_s, choice.thresholds, confounds, where)
+    operator = build_operator(choice.cleaning, t_r_s, censoring, regressors, run.bold)
+    left = operator.freedom.remaining
+    if left < FEW_DEGREES_OF_FREEDOM:
+        notes.add(
+            "warning",
+            "few-degrees-of-freedom",
+            run.bold,
+            f"has {left:.1f} degrees of freedom left after {choice.name}: {operator.freedom}",
+            "Use fewer confounds, a wider band, or longer runs.",
+        )
+    timing = (inputs.confounds, inputs.events, inputs.t_r_s, inputs.n_volumes)
+    told = fingerprint("volumes", asdict(choice.thresholds), *timing)
+    signals = fingerprint("voxels", told, inputs.bold, inputs.mask, *signal_options(job, choice))
+    return CleaningPlan(
+        choice=choice,
+        censoring=censoring,
+        operator=operator,
+        volumes=names.volumes(told, choice.name),
+        voxels=names.signals(signals, choice.name, None) if job.options.voxels else None,
+    )
+
+
+def signal_options(job: Job, choice: CleaningChoice) -> tuple[object, ...]:
+    """Return the options that touch the signals."""
+    options = job.options
+    return (
+        asdict(choice.confounds),
+        asdict(choice.cleaning),
+        options.smoothing_fwhm,
+        options.keep_censored,
+        options.format,
+    )
+
+
+def read_sidecar(path: Path) -> Mapping[str, object]:
+    """Return the JSON object that a sidecar holds."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnusableTable(path, f"is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UnusableTable(path, "holds no JSON object")
+    return content
+
+
+def plan_atlas(
+    job: Job,
+    choice: AtlasChoice,
+    cleanings: tuple[CleaningPlan, ...],
+    inputs: Inputs,
+    names: Names,
+    notes: Notes,
+) -> AtlasPlan:
+    """Work out one atlas on a run, and refuse one of another space."""
+    run = job.run
+    if choice.space and run.space and choice.space != run.space:
+        raise GridMismatch(
+            choice.image,
+            f"is in the space {choice.space}, but {run.bold.name} is in {run.space}",
+            f"Leave such runs out with --space {choice.space}, or give an atlas in their space.",
+        )
+    if choice.space and not run.space:
+        raise GridMismatch(
+            choice.image,
+            f"is in the space {choice.space}, but {run.bold.name} is in the run's own",
+            f"Leave such runs out with --space {choice.space}.",
+        )
+    if not choice.space:
+        notes.add(
+            "note",
+            "atlas-space-unsaid",
+            choice.image,
+            "does not say its space in its name; it is taken to be that of the runs",
+            "Name it space-…_atlas-…_dseg.nii.gz to have that checked.",
+        )
+    region_names = read_region_names(choice.table) if choice.table else {}
+    tables = [identity(choice.table)] if choice.table else []
+    # The grid of the run is told by its mask, which is on it.
+    labels = fingerprint("atlas", identity(choice.image), tables, grid_of(job))
+    coverage = fingerprint("coverage", labels, inputs.mask)
+    signals = tuple(
+        names.signals(
+            fingerprint(
+                "regions",
+                coverage,
+                plan.volumes.fingerprint,
+                inputs.bold,
+                *signal_options(job, plan.choice),
+            ),
+            plan.choice.name,
+            choice.name,
+        )
+        for plan in cleanings
+    )
+    return AtlasPlan(
+        choice=choice,
+        names=region_names,
+        labels=names.atlas(labels, choice.name),
+        coverage=names.coverage(coverage, choice.name),
+        signals=signals,
+    )
+
+
+def grid_of(job: Job) -> object:
+    """Return what tells the grid of a run."""
+    grid = open_image(job.run.bold).grid
+    return grid.shape, grid.affine.tolist()

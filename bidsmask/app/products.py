@@ -1,0 +1,125 @@
+"""What a Job writes: names, and the Fingerprint that says whether a product is up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bidsmask import __version__
+from bidsmask.app.job import Job
+
+# Entities that say on which grid a series lies; what belongs to the run on every grid lacks them.
+GRID_ENTITIES = ("space", "cohort", "res", "den")
+
+
+@dataclass(frozen=True)
+class Product:
+    """Files that are made together, with the sidecar that says they are complete.
+
+    Attributes
+    ----------
+    data : tuple of Path
+        Data files, in the order of writing.
+    sidecar : Path
+        Written last.
+    fingerprint : str
+        Of all that the product is made from.
+    """
+
+    data: tuple[Path, ...]
+    sidecar: Path
+    fingerprint: str
+
+    @property
+    def path(self) -> Path:
+        """The first data file."""
+        return self.data[0]
+
+    def is_up_to_date(self) -> bool:
+        """Return whether all files are there, made from just this."""
+        try:
+            sidecar = json.loads(self.sidecar.read_bytes())
+        except (OSError, ValueError):
+            return False
+        is_same = isinstance(sidecar, dict) and sidecar.get("Fingerprint") == self.fingerprint
+        return is_same and all(path.is_file() for path in self.data)
+
+
+def fingerprint(*parts: object, **named: object) -> str:
+    """Return 32 hex digits that stand for these values and the version of bidsmask."""
+    told = {"version": __version__, "parts": parts, "named": named}
+    text = json.dumps(told, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of the products of one Job.
+
+    Attributes
+    ----------
+    job : Job
+    mask_name : str
+        The strategy in letters, as in `desc-epi_mask`.
+    """
+
+    job: Job
+    mask_name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the products of the run go."""
+        run = self.job.run
+        parts = [f"sub-{run.participant}", f"ses-{run.session}" if run.session else "", "func"]
+        return self.job.dataset.output.joinpath(*filter(None, parts))
+
+    def mask(self, fingerprint: str) -> Product:
+        """The mask."""
+        return self._product(fingerprint, "mask", (".nii.gz",), {"desc": self.mask_name})
+
+    def column_map(self, fingerprint: str) -> Product:
+        """The image and table that say which voxel a column is."""
+        entities = {"seg": "voxels", "desc": self.mask_name}
+        return self._product(fingerprint, "dseg", (".nii.gz", ".tsv"), entities)
+
+    def atlas(self, fingerprint: str, atlas: str) -> Product:
+        """The atlas on the grid of the run, with its names."""
+        return self._product(fingerprint, "dseg", (".nii.gz", ".tsv"), {"atlas": atlas})
+
+    def coverage(self, fingerprint: str, atlas: str) -> Product:
+        """The share of each region inside the mask."""
+        entities = {"atlas": atlas, "stat": "coverage"}
+        return self._product(fingerprint, "bold", (".tsv",), entities)
+
+    def volumes(self, fingerprint: str, cleaning: str) -> Product:
+        """What each volume of the run is."""
+        return self._product(
+            fingerprint, "volumes", (".tsv",), {"desc": cleaning}, without=GRID_ENTITIES
+        )
+
+    def signals(self, fingerprint: str, cleaning: str, atlas: str | None) -> Product:
+        """The signals of the voxels, or of the regions of an atlas."""
+        entities = {"atlas": atlas, "stat": "mean"} if atlas else {"seg": "voxels"}
+        extension = f".{self.job.options.format}"
+        return self._product(
+            fingerprint, "timeseries", (extension,), {**entities, "desc": cleaning}
+        )
+
+    def _product(
+        self,
+        fingerprint: str,
+        suffix: str,
+        extensions: tuple[str, ...],
+        entities: Mapping[str, str],
+        without: tuple[str, ...] = (),
+    ) -> Product:
+        """Return the product whose name is the run's with these entities."""
+        named = self.job.run.entities.without("desc", *without).with_(**entities)
+
+        def path(extension: str) -> Path:
+            return self.folder / named.name(suffix=suffix, extension=extension)
+
+        return Product(tuple(path(one) for one in extensions), path(".json"), fingerprint)

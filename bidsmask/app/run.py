@@ -1,0 +1,156 @@
+"""One run of the program: Options in, exit code out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from bidsmask.app.atlases import atlas_choices
+from bidsmask.app.choices import cleaning_choices
+from bidsmask.app.execute import Resources, execute
+from bidsmask.app.job import Job, Outcome
+from bidsmask.app.ledger import Ledger
+from bidsmask.app.options import Options
+from bidsmask.app.participant import run_job
+from bidsmask.app.plan import Step, plan, select_participants
+from bidsmask.bids.dataset import Dataset, find_dataset
+from bidsmask.bids.description import (
+    Origin,
+    check_output,
+    prepare_output,
+    publish_participants,
+)
+from bidsmask.bids.publish import remove_leftovers
+from bidsmask.errors import Finding, MissingInput, NothingSelected, UsageError
+from bidsmask.masks.strategies import parse_arguments
+
+
+class Screen(Protocol):
+    """Where the user sees what happens."""
+
+    def start(self, n_participants: int) -> None:
+        """Say that the work begins."""
+
+    def step(self, step: Step) -> None:
+        """Show what was planned."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Show what became of a Job."""
+
+    def end(self, ledger: Ledger) -> None:
+        """Show what became of all."""
+
+    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> int:
+        """Print the plan; return how many Jobs it holds."""
+
+
+def run(options: Options, screen: Screen) -> int:
+    """Do what the options say.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    BidsmaskError
+        What stops everything: the command line, the dataset, the output.
+    """
+    if options.analysis_level == "group":
+        raise UsageError("the group level", "is not there yet", "Run the participant level.")
+    check_choices(options)
+    dataset = find_dataset(options.bids_dir, options.derivatives or None, options.output_dir)
+    check_output(dataset.output, dataset.raw, dataset.derivatives)
+    labels = select_participants(dataset, options.participant_label)
+    steps = plan(dataset, labels, options)
+    if options.dry_run:
+        n_jobs = screen.planned(steps, dataset.findings)
+        if not n_jobs:
+            raise nothing_selected(dataset)
+        return 0
+    return work_through(options, dataset, labels, steps, screen)
+
+
+def check_choices(options: Options) -> None:
+    """Refuse, before anything is looked at, what no run could make sense of."""
+    cleaning_choices(options)
+    atlas_choices(options.atlas)
+    if options.mask_strategy != "auto":
+        parse_arguments(options.mask_strategy, options.mask_args)
+    for path in (options.mask_file, options.bids_filter_file):
+        if path is not None and not path.is_file():
+            raise MissingInput(str(path), "is not there")
+
+
+def work_through(
+    options: Options, dataset: Dataset, labels: list[str], steps: Iterator[Step], screen: Screen
+) -> int:
+    """Do the Jobs of a plan and return the exit code."""
+    seen = []
+    for step in steps:
+        seen.append(step)
+        if step.job is not None:
+            break
+    else:
+        raise nothing_selected(dataset, seen)
+
+    origin = Origin(
+        {name: dataset.output / link for name, link in dataset.links().items()}, container()
+    )
+    findings = prepare_output(dataset.output, origin, ())
+    ledger = Ledger(dataset.output, options)
+    ledger.note([*dataset.findings, *findings])
+    screen.start(len(labels))
+    resources = Resources.of(options.n_procs, options.omp_nthreads)
+    jobs = ready(itertools.chain(seen, steps), options, dataset, ledger, screen)
+    try:
+        for outcome in execute(jobs, run_job, resources):
+            ledger.record(outcome)
+            screen.outcome(outcome)
+    finally:
+        publish_participants(dataset.output, origin)
+        ledger.close()
+        screen.end(ledger)
+    return ledger.exit_code
+
+
+def ready(
+    steps: Iterator[Step], options: Options, dataset: Dataset, ledger: Ledger, screen: Screen
+) -> Iterator[Job]:
+    """Yield the Jobs that have to be done, and record what the plan says of the others."""
+    for step in steps:
+        if options.stop_on_first_crash and ledger.counts["failed"]:
+            return
+        screen.step(step)
+        ledger.note(step.findings)
+        if step.job is None:
+            remove_leftovers(dataset.output / f"sub-{step.participant}")
+        elif step.outcome is not None:
+            ledger.record(step.outcome)
+            screen.outcome(step.outcome)
+        else:
+            yield step.job
+
+
+def nothing_selected(dataset: Dataset, steps: Sequence[Step] = ()) -> NothingSelected:
+    """Return the error that says that there is no run to work on."""
+    reasons = list(dict.fromkeys(f.problem for step in steps for f in step.findings))
+    advice = f"What was seen: {'; '.join(reasons[:5])}." if reasons else ""
+    return NothingSelected(
+        str(dataset.roots[0]),
+        "has no functional run that the labels and filters select",
+        advice or "Leave some of them out.",
+    )
+
+
+def container() -> dict[str, str]:
+    """Return what container this runs in; empty outside of one."""
+    if os.environ.get("APPTAINER_CONTAINER"):
+        return {"Type": "apptainer", "Tag": Path(os.environ["APPTAINER_CONTAINER"]).name}
+    if Path("/.dockerenv").exists():
+        return {"Type": "docker"}
+    return {}

@@ -1,0 +1,211 @@
+"""What the JSON file beside each product says."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from bidsmask import __version__
+from bidsmask.app.job import Job
+from bidsmask.app.prepare import AtlasPlan, CleaningPlan, Preparation
+from bidsmask.app.products import Product
+from bidsmask.cleaning.operator import Cleaned
+from bidsmask.masks.mask import Mask
+from bidsmask.signals.extract import RawSignals
+
+# Spaces that BIDS knows by name; for others a sidecar must say what they refer to.
+UNITS = {"zscore_sample": "zscore", "zscore": "zscore", "psc": "percent", "none": "arbitrary"}
+MASKS = {
+    "derivative": "Brain mask that the preprocessing wrote for this run",
+    "epi": "Brain mask of the mean volume of the run: at or above the widest gap between its "
+    "sorted values, opened, the largest component (nilearn's compute_epi_mask)",
+    "file": "Mask given by the user",
+}
+SOFTWARE = ("numpy", "scipy", "nibabel", "pandas", "pybids", "isal")
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {"bidsmask": __version__, **{name: version(name) for name in SOFTWARE}}
+
+
+def spatial(job: Job) -> dict[str, Any]:
+    """Return the keys that say where an image lies."""
+    entities, keys = job.run.entities, {}
+    reference = job.run.metadata.get("SpatialReference")
+    own = job.dataset.uri(job.run.boldref or job.run.bold)
+    keys["SpatialReference"] = reference or job.run.space or own
+    if entities.get("res"):
+        resolution = job.run.metadata.get("Resolution")
+        keys["Resolution"] = resolution or f"As the preprocessed series of res-{entities['res']}"
+    if entities.get("den"):
+        keys["Density"] = job.run.metadata.get("Density") or f"den-{entities['den']}"
+    return keys
+
+
+def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, Any]:
+    """Return what is said of a mask."""
+    plan = preparation.mask
+    return {
+        "Description": MASKS[plan.strategy] + ".",
+        "Type": "Brain" if plan.strategy != "file" else "ROI",
+        "Sources": [job.dataset.uri(plan.source or job.run.bold)],
+        **spatial(job),
+        "Strategy": plan.strategy,
+        "StrategyArguments": dict(plan.arguments),
+        "Voxels": mask.n_voxels,
+        "VolumeMillilitres": round(mask.volume_ml, 3),
+        "Fingerprint": plan.product.fingerprint,
+    }
+
+
+def column_map_sidecar(job: Job, preparation: Preparation, product: Product) -> dict[str, Any]:
+    """Return what is said of the column map."""
+    return {
+        "Description": "Value v at a voxel: the voxel is column v, from 1, of the voxel signals.",
+        "Sources": [job.dataset.uri(preparation.mask.product.path)],
+        **spatial(job),
+        "Fingerprint": product.fingerprint,
+    }
+
+
+def atlas_sidecar(job: Job, plan: AtlasPlan) -> dict[str, Any]:
+    """Return what is said of an atlas on the grid of the run."""
+    files = [plan.choice.image, *([plan.choice.table] if plan.choice.table else [])]
+    return {
+        "Description": f"Atlas {plan.choice.name} on the grid of the run, by nearest neighbour.",
+        "Sources": [job.dataset.uri(path) for path in files],
+        **spatial(job),
+        "Fingerprint": plan.labels.fingerprint,
+    }
+
+
+def coverage_sidecar(job: Job, preparation: Preparation, plan: AtlasPlan) -> dict[str, Any]:
+    """Return what is said of the coverage of regions."""
+    return {
+        "Description": "Share of each region that lies inside the mask and the field of view.",
+        "Sources": [
+            job.dataset.uri(plan.labels.path),
+            job.dataset.uri(preparation.mask.product.path),
+        ],
+        "index": {"Description": "Label of the region in the atlas."},
+        "name": {"Description": "Name of the region, and of its column in the signals."},
+        "voxels": {"Description": "Voxels of the region that its signal is the mean of."},
+        "coverage": {"Description": "Share of the region's voxels in the atlas, 0 to 1."},
+        "Fingerprint": plan.coverage.fingerprint,
+    }
+
+
+def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> dict[str, Any]:
+    """Return what is said of the table of volumes."""
+    run, thresholds = job.run, plan.choice.thresholds
+    sources = [path for path in (run.confounds, run.events) if path]
+    return {
+        "Description": "One row per volume of the run.",
+        "Sources": [job.dataset.uri(path) for path in sources],
+        "RepetitionTime": preparation.t_r_s,
+        "volume": {"Description": "Number of the volume, from 0."},
+        "row": {"Description": "Row of the volume in the signals, from 0; n/a when censored."},
+        "onset": {"Description": "Time of the volume from that of the first.", "Units": "s"},
+        "kept": {"Description": "Whether the signals are cleaned with this volume."},
+        "reason": {
+            "Description": "Why a volume is censored; more than one are joined by +.",
+            "Levels": {
+                "non-steady-state": "The scanner had not reached its steady state.",
+                "fd": "Framewise displacement above the threshold.",
+                "dvars": "Standardised DVARS above the threshold.",
+                "segment": "In a stretch of too few volumes between censored ones.",
+            },
+        },
+        "framewise_displacement": {"Description": "Power et al. 2012.", "Units": "mm"},
+        "std_dvars": {"Description": "Standardised DVARS."},
+        "trial_type": {"Description": "Of the trial that the volume falls into."},
+        "trial_number": {"Description": "Of that trial, by onset, from 1."},
+        "Thresholds": {
+            "FramewiseDisplacement": thresholds.fd_mm,
+            "StandardisedDVARS": thresholds.std_dvars,
+            "MinSegment": thresholds.min_segment,
+            "DummyScans": thresholds.dummy_scans,
+        },
+        "Fingerprint": plan.volumes.fingerprint,
+    }
+
+
+def signals_sidecar(
+    job: Job,
+    preparation: Preparation,
+    plan: CleaningPlan,
+    product: Product,
+    column_map: Product,
+    raw: RawSignals,
+    cleaned: Cleaned,
+) -> dict[str, Any]:
+    """Return what is said of signals, of voxels or of regions."""
+    run, operator, choice = job.run, plan.operator, plan.choice
+    sources = [path for path in (run.bold, run.confounds) if path]
+    displacement = mean_displacement(preparation)
+    is_voxels = product is plan.voxels
+    what = "each voxel of the mask" if is_voxels else "each region of the atlas"
+    return {
+        "Description": f"Cleaned signal of {what}: a column each, a row per volume.",
+        "SamplingFrequency": 1 / preparation.t_r_s,
+        "RepetitionTime": preparation.t_r_s,
+        "StartTime": run.metadata.get("StartTime", 0.0),
+        "Sources": [job.dataset.uri(path) for path in sources],
+        "SpatialReference": spatial(job)["SpatialReference"],
+        "MaskFile": job.dataset.uri(preparation.mask.product.path),
+        "ColumnMap": job.dataset.uri(column_map.path),
+        "VolumesFile": job.dataset.uri(plan.volumes.path),
+        "Rows": "all volumes" if job.options.keep_censored else "kept volumes",
+        **({} if is_voxels else {"Statistic": "mean"}),
+        "Units": UNITS[choice.cleaning.standardize],
+        "SmoothingFWHM": job.options.smoothing_fwhm,
+        "Cleaning": {
+            "Strategy": choice.confounds.name,
+            "Regressors": list(operator.regressors),
+            "DroppedRegressors": list(operator.dropped),
+            "Filter": filter_keys(choice.cleaning.filter),
+            "Detrend": choice.cleaning.detrend,
+            "Standardize": choice.cleaning.standardize,
+            "Censoring": {
+                "FramewiseDisplacement": choice.thresholds.fd_mm,
+                "StandardisedDVARS": choice.thresholds.std_dvars,
+                "MinSegment": choice.thresholds.min_segment,
+                "DummyScans": choice.thresholds.dummy_scans,
+            },
+        },
+        "DegreesOfFreedom": asdict(operator.freedom),
+        "MeanFramewiseDisplacement": displacement,
+        "Columns": len(cleaned.lost),
+        "ColumnsWithoutSignal": cleaned.n_lost,
+        "NonFiniteValues": raw.n_nonfinite,
+        "SoftwareVersions": software_versions(),
+        "Fingerprint": product.fingerprint,
+    }
+
+
+def filter_keys(temporal_filter: Any) -> dict[str, Any] | None:
+    """Return a filter and its numbers; None where there is none."""
+    if temporal_filter.kind == "none":
+        return None
+    keys = {
+        "Kind": temporal_filter.kind,
+        "HighPass": temporal_filter.high_pass_hz,
+        "LowPass": temporal_filter.low_pass_hz,
+    }
+    if temporal_filter.kind == "butterworth":
+        keys |= {"Order": 5, "Passes": 2, "Padding": temporal_filter.padding}
+    return keys
+
+
+def mean_displacement(preparation: Preparation) -> float | None:
+    """Return the mean framewise displacement of the run, mm; None where it is unknown."""
+    confounds = preparation.confounds
+    if confounds is None or "framewise_displacement" not in confounds:
+        return None
+    mean = float(np.nanmean(confounds["framewise_displacement"].to_numpy(float)))
+    return None if math.isnan(mean) else round(mean, 6)

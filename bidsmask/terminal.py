@@ -1,0 +1,151 @@
+"""What the user sees: a progress bar on a terminal, plain lines elsewhere, a summary."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bidsmask.app.options import Options
+
+if TYPE_CHECKING:
+    from bidsmask.app.job import Outcome
+    from bidsmask.app.ledger import Ledger
+    from bidsmask.app.plan import Step
+    from bidsmask.errors import Finding
+
+# More findings of one kind are counted, not shown.
+EXAMPLES = 3
+
+
+class Terminal:
+    """The screen of one run. Only what was asked for goes to standard output."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._progress: Any = None
+        self._task: Any = None
+        self._n_participants = 0
+        self._n_planned = 0
+        self._participants_planned = 0
+
+    def start(self, n_participants: int) -> None:
+        """Begin to show progress."""
+        self._n_participants = n_participants
+        if self._options.quiet or not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._progress.start()
+        self._task = self._progress.add_task("runs", total=None)
+
+    def step(self, step: Step) -> None:
+        """Count what was planned, and estimate how much there will be."""
+        if step.job is None:
+            self._participants_planned += 1
+        else:
+            self._n_planned += 1
+        if self._options.verbose:
+            self._findings(step.findings)
+        if self._progress is not None:
+            share = self._n_participants / max(1, self._participants_planned)
+            self._progress.update(self._task, total=round(self._n_planned * share))
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Show what became of a Job."""
+        if self._progress is not None:
+            self._progress.update(self._task, advance=1, description=outcome.label)
+        elif not self._options.quiet:
+            took = f" in {outcome.seconds:.1f} s" if outcome.status == "done" else ""
+            self._say(f"{outcome.status}: {outcome.label}{took}")
+        if self._options.verbose:
+            self._findings(outcome.findings)
+            if outcome.crash:
+                self._say(outcome.crash)
+
+    def end(self, ledger: Ledger) -> None:
+        """Show the findings, and what became of all."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._table(ledger.findings)
+        if self._options.quiet:
+            return
+        counts = ledger.counts
+        self._say(
+            f"{counts['done']} done, {counts['up to date']} up to date, {counts['failed']} failed."
+        )
+        if not counts["done"] and not counts["failed"]:
+            self._say("There was nothing to do.")
+        self._say(f"Results: {self._options.output_dir}")
+        self._say(f"Log: {ledger.folder}")
+        if counts["failed"]:
+            self._say("The same command does again just what failed.")
+
+    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> int:
+        """Print the plan; return how many Jobs it holds."""
+        seen, n_jobs = list(findings), 0
+        for step in steps:
+            seen += step.findings
+            if step.job is None:
+                continue
+            n_jobs += 1
+            if step.outcome is not None:
+                seen += step.outcome.findings
+                self._print(f"{step.outcome.status}: {step.job.label}")
+                continue
+            n_stale, n_all = len(step.stale), len(step.products)
+            self._print(f"to do: {step.job.label} ({n_stale} of {n_all} products)")
+            for product in step.stale:
+                for path in product.data:
+                    self._print(f"    {path.relative_to(step.job.dataset.output)}")
+        self._table(seen)
+        return n_jobs
+
+    def _table(self, findings: Sequence[Finding]) -> None:
+        """Show findings by kind, with participants counted, not repeated."""
+        kinds: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+        for finding in findings:
+            kinds[finding.severity, finding.code].append(finding)
+        order = ("error", "warning", "note")
+        for severity, code in sorted(kinds, key=lambda kind: (order.index(kind[0]), kind[1])):
+            if self._options.quiet and severity != "error":
+                continue
+            some = kinds[severity, code]
+            people = len({one.participant for one in some if one.participant})
+            whom = f" ({people} participant{'s' if people > 1 else ''})" if people else ""
+            self._say(f"{severity}: {code}, {len(some)} times{whom}")
+            for finding in some[:EXAMPLES]:
+                self._say(f"    {finding}")
+            if len(some) > EXAMPLES:
+                self._say(f"    … and {len(some) - EXAMPLES} more in findings.tsv of the log")
+
+    def _findings(self, findings: Sequence[Finding]) -> None:
+        """Show findings one by one."""
+        for finding in findings:
+            self._say(f"{finding.severity}: {finding}")
+
+    def _say(self, text: str) -> None:
+        """Print to standard error, around the progress bar where there is one."""
+        if self._progress is not None:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    def _print(self, text: str) -> None:
+        """Print to standard output what was asked for."""
+        print(text)  # noqa: T201
