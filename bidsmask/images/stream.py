@@ -104,7 +104,7 @@ def mean_volume(image: Image) -> NDArray[Any]:
     """
     if not image.is_series:
         return read_volume(image)
-    is_float32 = image.dtype == np.float32 and not image.is_scaled
+    is_float32 = image.dtype.newbyteorder("=") == np.float32 and not image.is_scaled
     kind = np.dtype(np.float32 if is_float32 else np.float64)
     total: FloatArray = np.zeros(image.grid.n_voxels, dtype=kind)
     for volume in stream(image):
