@@ -27,7 +27,7 @@ def nifti_content(
     *,
     affine: NDArray[Any] = AFFINE,
     slope: float = np.nan,
-    intercept: float = np.nan,
+    intercept: float = 0,
     order: str = "<",
     t_r: float = 2.0,
     time_unit: str = "sec",
