@@ -30,7 +30,7 @@ demo: $(VENV)/.run
 	$(BIN)/python -m bidsmask.demo $(DEMO)
 	$(BIN)/bidsmask $(DEMO) $(DEMO)/derivatives/bidsmask participant \
 		--space MNI152NLin2009cAsym --voxels \
-		--atlas $(DEMO)/derivatives/truth/atlas/space-MNI152NLin2009cAsym_atlas-demo_dseg.nii.gz \
+		--atlas $(DEMO)/derivatives/truth/atlas/tpl-MNI152NLin2009cAsym_atlas-demo_dseg.nii.gz \
 		--confounds simple scrubbing --high-pass 0.01 --low-pass 0.1
 
 test: $(VENV)/.test

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from bidsmask.app.atlases import atlas_choices
@@ -98,9 +96,7 @@ def work_through(
     else:
         raise nothing_selected(dataset, seen)
 
-    origin = Origin(
-        {name: dataset.output / link for name, link in dataset.links().items()}, container()
-    )
+    origin = Origin({name: dataset.output / link for name, link in dataset.links().items()})
     findings = prepare_output(dataset.output, origin, ())
     ledger = Ledger(dataset.output, options)
     ledger.note([*dataset.findings, *findings])
@@ -145,12 +141,3 @@ def nothing_selected(dataset: Dataset, steps: Sequence[Step] = ()) -> NothingSel
         "has no functional run that the labels and filters select",
         advice or "Leave some of them out.",
     )
-
-
-def container() -> dict[str, str]:
-    """Return what container this runs in; empty outside of one."""
-    if os.environ.get("APPTAINER_CONTAINER"):
-        return {"Type": "apptainer", "Tag": Path(os.environ["APPTAINER_CONTAINER"]).name}
-    if Path("/.dockerenv").exists():
-        return {"Type": "docker"}
-    return {}

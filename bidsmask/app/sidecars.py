@@ -69,6 +69,8 @@ def column_map_sidecar(job: Job, preparation: Preparation, product: Product) -> 
         "Description": "Value v at a voxel: the voxel is column v, from 1, of the voxel signals.",
         "Sources": [job.dataset.uri(preparation.mask.product.path)],
         **spatial(job),
+        **{axis: {"Description": f"Index along {axis}, from 0."} for axis in "ijk"},
+        **{axis: {"Description": "Place in the image's space.", "Units": "mm"} for axis in "xyz"},
         "Fingerprint": product.fingerprint,
     }
 
