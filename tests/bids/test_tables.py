@@ -180,12 +180,18 @@ def test_a_table_without_rows_is_its_header():
     assert table_bytes(pd.DataFrame({"a": np.zeros(0), "b": []})) == b"a\tb\n"
 
 
-@pytest.mark.parametrize("name", ["a\tb", "a\nb", "", 3])
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "", " ", 3, None])
 def test_a_column_name_that_cannot_stand_in_a_header_is_refused(name):
     with pytest.raises(ValueError, match="cannot be named"):
         table_bytes(pd.DataFrame([[1.0]], columns=[name]))
     with pytest.raises(ValueError, match="cannot be named"):
         written([name], np.zeros((1, 1), np.float32))
+
+
+def test_a_name_that_starts_with_a_quote_reads_back(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_bytes(written(['"a" b', "c"], np.zeros((1, 2), np.float32)))
+    assert list(read_table(path).columns) == ['"a" b', "c"]
 
 
 def test_two_columns_of_one_name_are_refused():
