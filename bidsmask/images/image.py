@@ -32,6 +32,10 @@ from bidsmask.images.source import (
 # The DEFLATE format cannot shrink anything further (RFC 1951: 258 bytes in two bits).
 GZIP_LARGEST_RATIO = 1032
 
+# Beyond these no scanner made the image, and a smoothing kernel would fill the memory.
+LARGEST_MM = 1e6
+SMALLEST_VOXEL_MM = 1e-4
+
 LONGEST_HEADER = 540
 BYTE_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
@@ -280,13 +284,15 @@ def _affine(path: Path, header: Any) -> NDArray[np.float64]:
     if header["pixdim"][0] not in (-1, 1):
         header["pixdim"][0] = 1
     try:
-        affine: NDArray[np.float64] = np.asarray(header.get_best_affine(), dtype=np.float64)
+        with np.errstate(all="ignore"):
+            affine: NDArray[np.float64] = np.asarray(header.get_best_affine(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
         raise UnusableImage(path, f"has an unusable affine ({error})") from error
-    if not np.all(np.isfinite(affine)):
-        raise UnusableImage(path, "has an affine with values that are not finite")
+    if not np.all(np.abs(affine) < LARGEST_MM):  # false for NaN, too
+        raise UnusableImage(path, "has an affine with values that are not finite or beyond 1 km")
     sizes = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
-    if abs(np.linalg.det(affine[:3, :3])) <= 1e-6 * float(np.prod(sizes)):
+    singular = abs(np.linalg.det(affine[:3, :3])) <= 1e-6 * float(np.prod(sizes))
+    if singular or np.any(sizes < SMALLEST_VOXEL_MM):
         raise UnusableImage(
             path,
             f"has a singular affine (voxel sizes {', '.join(f'{size:g}' for size in sizes)} mm)",

@@ -12,8 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bidsmask.errors import DamagedFile, UnusableImage
+from bidsmask.errors import DamagedFile, DataError, UnusableImage
 from bidsmask.images.image import open_image
+from bidsmask.images.stream import stream
 from tests.make_images import AFFINE, COMPRESSIONS, nifti_content, random_stored, write_image
 
 
@@ -122,6 +123,8 @@ def test_the_affine_is_nibabels(tmp_path: Path, fields: dict[str, Any]) -> None:
     [
         ({"srow_x": [np.nan, 0, 0, 0]}, "not finite"),
         ({"srow_y": [0, np.inf, 0, 0]}, "not finite"),
+        ({"srow_y": [0, 1e30, 0, 0]}, "beyond 1 km"),
+        ({"srow_z": [0, 0, 1e-30, 0]}, "singular affine"),
         ({"srow_x": [0, 0, 0, 0]}, "singular affine"),
         ({"srow_x": [0, 3, 0, 0]}, "singular affine"),
         ({**QFORM_ONLY, "pixdim": [1, np.nan, 3, 4, 1, 1, 1, 1]}, "not finite"),
@@ -193,6 +196,30 @@ def test_a_damaged_header_is_refused(tmp_path: Path, fields: dict[str, Any]) -> 
     path = write_image(tmp_path / "a.nii", random_stored((3, 4, 5)), fields=fields)
     with pytest.raises(DamagedFile):
         open_image(path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_a_header_says_only_our_errors_come_out(
+    tmp_path: Path, seed: int, version: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    words = [bytes(4), b"\xff" * 4, b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\x7f\x7f\xff\xff"]
+    outcomes = set()
+    for _ in range(200):
+        codes = {"sform_code": 0} if rng.random() < 0.5 else {}
+        content = bytearray(
+            nifti_content(random_stored((3, 4, 5, 6)), version=version, fields=codes)
+        )
+        for place in rng.integers(0, 540 if version == 2 else 348, 3) // 4 * 4:
+            content[place : place + 4] = words[rng.integers(len(words))]
+        path = tmp_path / "a.nii.gz"
+        path.write_bytes(gzip.compress(content, 1))
+        try:
+            outcomes.add(len(list(stream(open_image(path)))))
+        except DataError as error:
+            outcomes.add(error.code)
+    assert {6, "damaged-file", "unusable-image"} <= outcomes
 
 
 @pytest.mark.parametrize("version", [1, 2])
