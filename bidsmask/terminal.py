@@ -128,7 +128,8 @@ class Terminal:
             some = kinds[severity, code]
             people = len({one.participant for one in some if one.participant})
             whom = f" ({people} participant{'s' if people > 1 else ''})" if people else ""
-            self._say(f"{severity}: {code}, {len(some)} times{whom}")
+            times = f", {len(some)} times" if len(some) > 1 else ""
+            self._say(f"{severity}: {code}{times}{whom}")
             for finding in some[:EXAMPLES]:
                 self._say(f"    {finding}")
             if len(some) > EXAMPLES:

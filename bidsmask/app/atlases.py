@@ -6,9 +6,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsmask.bids.atlases import find_atlas_table
+import numpy as np
+import numpy.typing as npt
+
+from bidsmask.app.notes import Notes
+from bidsmask.bids.atlases import RegionColumns, find_atlas_table
 from bidsmask.bids.entities import Entities
 from bidsmask.errors import MissingInput, UsageError
+
+# A region of which less is seen may not be that region.
+LITTLE_COVERAGE = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,3 +83,48 @@ def atlas_choice(text: str) -> AtlasChoice:
         table=find_atlas_table(image, given),
         space=entities.get("space") or entities.get("tpl") or "",
     )
+
+
+def note_regions(
+    notes: Notes,
+    choice: AtlasChoice,
+    columns: RegionColumns,
+    coverage: npt.NDArray[np.float64],
+) -> None:
+    """Note names that are missing, doubled or shifted, and regions of which little is seen.
+
+    Parameters
+    ----------
+    notes : Notes
+        Where the findings go.
+    choice : AtlasChoice
+    columns : RegionColumns
+        Names of the regions.
+    coverage : (n_regions,) float64 array
+        Share of each region inside the mask.
+    """
+
+    def warn(code: str, problem: str, advice: str = "") -> None:
+        notes.add("warning", code, choice.table, problem, advice)
+
+    if choice.table is not None and columns.missing:
+        shown = ", ".join(f"{label:g}" for label in columns.missing[:5])
+        warn("unnamed-regions", f"names no region for {len(columns.missing)} labels: {shown}")
+    if choice.table is not None and columns.doubled:
+        shown = ", ".join(columns.doubled[:5])
+        problem = f"gives one name to several regions: {shown}"
+        warn("doubled-names", problem, "Their columns carry the label, too.")
+    if choice.table is not None and columns.is_shifted:
+        problem = "seems to count its regions from another number than the image"
+        warn("shifted-names", problem, "Check that each name is its region's.")
+    few = np.flatnonzero(coverage < LITTLE_COVERAGE)
+    if len(few):
+        shown = ", ".join(f"{columns.names[one]} {coverage[one]:.0%}" for one in few[:5])
+        notes.add(
+            "warning",
+            "little-coverage",
+            notes.job.label,
+            f"covers less than half of {len(few)} of {len(coverage)} regions of {choice.name}: "
+            f"{shown}{', …' if len(few) > 5 else ''}",
+            "The table stat-coverage tells how much of each.",
+        )

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bidsmask.app import sidecars
+from bidsmask.app.atlases import note_regions
 from bidsmask.app.job import Job, Outcome
-from bidsmask.app.prepare import AtlasPlan, CleaningPlan, Preparation, prepare
+from bidsmask.app.notes import Notes
+from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
+from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
-from bidsmask.bids.atlases import RegionColumns, region_columns
+from bidsmask.bids.atlases import region_columns
 from bidsmask.bids.description import publish_atlas_description
 from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
 from bidsmask.bids.tables import table_bytes, write_signals
@@ -35,9 +37,6 @@ from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
 from bidsmask.signals.extractor import Extractor, LabelExtractor, VoxelExtractor
 from bidsmask.signals.volumes import volumes_table
-
-# A region of which less is seen may be another one.
-LITTLE_COVERAGE = 0.5
 
 
 def run_job(job: Job) -> Outcome:
@@ -64,7 +63,7 @@ def run_job(job: Job) -> Outcome:
         participant,
         "done",
         outputs=tuple(work.written),
-        findings=tuple(work.findings),
+        findings=tuple(work.notes.findings),
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
     )
@@ -96,7 +95,7 @@ class Work:
         self.job = job
         self.preparation = preparation
         self.written: list[Path] = []
-        self.findings: list[Finding] = []
+        self.notes = Notes(job)
 
     def do(self) -> None:
         """Make all products of the Job: mask, what the columns and rows are, signals."""
@@ -174,7 +173,7 @@ class Work:
         labels = atlas.on(mask.grid)
         extractor = LabelExtractor(labels, atlas.values, mask.voxels)
         coverage = atlas.coverage(mask)
-        self.note_regions(plan, columns, coverage)
+        note_regions(self.notes, plan.choice, columns, coverage)
         regions = pd.DataFrame({"index": atlas.values, "name": names})
         if self.is_wanted(plan.labels):
             publish_atlas_description(self.job.dataset.output, plan.choice.name, {})
@@ -185,35 +184,6 @@ class Work:
             sidecar = sidecars.coverage_sidecar(self.job, self.preparation, plan)
             self.publish(plan.coverage, [table_bytes(table)], sidecar)
         return extractor, names
-
-    def note_regions(
-        self, plan: AtlasPlan, columns: RegionColumns, coverage: npt.NDArray[np.float64]
-    ) -> None:
-        """Note names that are missing, doubled or shifted, and regions of which little is seen."""
-        table = plan.choice.table
-        if table is not None and columns.missing:
-            shown = ", ".join(f"{label:g}" for label in columns.missing[:5])
-            n = len(columns.missing)
-            self.warn("unnamed-regions", table, f"names no region for {n} labels: {shown}")
-        if table is not None and columns.doubled:
-            shown = ", ".join(columns.doubled[:5])
-            advice = "Their columns carry the label, too."
-            self.warn("doubled-names", table, f"gives one name to several regions: {shown}", advice)
-        if table is not None and columns.is_shifted:
-            problem = "counts its indices from another number than the image its labels"
-            self.warn("shifted-names", table, problem, "Check that each name is its region's.")
-        few = np.flatnonzero(coverage < LITTLE_COVERAGE)
-        if len(few):
-            shown = ", ".join(f"{columns.names[one]} {coverage[one]:.0%}" for one in few[:5])
-            problem = f"covers less than half of {len(few)} of {len(coverage)} regions of "
-            problem += f"{plan.choice.name}: {shown}{', …' if len(few) > 5 else ''}"
-            advice = "The table stat-coverage tells how much of each."
-            self.warn("little-coverage", self.job.label, problem, advice)
-
-    def warn(self, code: str, where: object, problem: str, advice: str = "") -> None:
-        """Add a warning."""
-        participant = self.job.run.participant
-        self.findings.append(Finding("warning", code, str(where), problem, advice, participant))
 
     def signals(
         self, mask: Mask, atlases: Sequence[tuple[LabelExtractor, list[str]] | None]

@@ -6,9 +6,8 @@ The preflight is this: what is wrong comes out before anything is computed.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +15,19 @@ import pandas as pd
 from bidsmask.app.atlases import AtlasChoice, atlas_choices
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
-from bidsmask.app.products import Names, Product, fingerprint
+from bidsmask.app.notes import Notes
+from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
+from bidsmask.app.products import Names, fingerprint
+from bidsmask.app.timing import read_events, repetition_time
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.tables import read_table
-from bidsmask.cleaning.censoring import Censoring, censor
+from bidsmask.cleaning.censoring import censor
 from bidsmask.cleaning.confounds import select_regressors
-from bidsmask.cleaning.operator import TemporalOperator, build_operator
+from bidsmask.cleaning.operator import build_operator
 from bidsmask.cleaning.table import normal_names
 from bidsmask.errors import (
-    BadTiming,
-    Finding,
     GridMismatch,
     MissingCompanion,
-    Severity,
     TooFewVolumes,
     UnusableImage,
     UnusableTable,
@@ -39,128 +38,6 @@ from bidsmask.masks.strategies import parse_arguments
 
 # Fewer degrees of freedom than this make a correlation of .5 a matter of chance (p > .05).
 FEW_DEGREES_OF_FREEDOM = 15
-
-
-@dataclass(frozen=True)
-class MaskPlan:
-    """How the mask of a run will be made.
-
-    Attributes
-    ----------
-    strategy : str
-        A name of the registry; `auto` has been decided.
-    arguments : mapping
-        Its arguments, defaults included.
-    source : Path or None
-        The file it is read from; None where it is computed from the run.
-    product : Product
-    """
-
-    strategy: str
-    arguments: Mapping[str, object]
-    source: Path | None
-    product: Product
-
-
-@dataclass(frozen=True, eq=False)
-class CleaningPlan:
-    """One set of cleaning choices, worked out for a run.
-
-    Attributes
-    ----------
-    choice : CleaningChoice
-    censoring : Censoring
-    operator : TemporalOperator
-    volumes : Product
-    voxels : Product or None
-        Voxel signals, where they are wanted.
-    """
-
-    choice: CleaningChoice
-    censoring: Censoring
-    operator: TemporalOperator
-    volumes: Product
-    voxels: Product | None
-
-
-@dataclass(frozen=True, eq=False)
-class AtlasPlan:
-    """One atlas on a run.
-
-    Attributes
-    ----------
-    choice : AtlasChoice
-    names : mapping of number to str
-        Of the regions, by label.
-    labels, coverage : Product
-    signals : tuple of Product
-        One for each CleaningPlan.
-    """
-
-    choice: AtlasChoice
-    names: Mapping[int | float, str]
-    labels: Product
-    coverage: Product
-    signals: tuple[Product, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Preparation:
-    """A Job, ready to be computed.
-
-    Attributes
-    ----------
-    image : Image
-        The series.
-    mask : MaskPlan
-    t_r_s : float
-        Repetition time, s; NaN where only the mask is wanted.
-    confounds, events : DataFrame or None
-    column_map : Product or None
-        Where voxel signals are wanted.
-    cleanings : tuple of CleaningPlan
-    atlases : tuple of AtlasPlan
-    findings : tuple of Finding
-        Warnings and notes.
-    """
-
-    image: Image
-    mask: MaskPlan
-    t_r_s: float = math.nan
-    confounds: pd.DataFrame | None = None
-    events: pd.DataFrame | None = None
-    column_map: Product | None = None
-    cleanings: tuple[CleaningPlan, ...] = ()
-    atlases: tuple[AtlasPlan, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def products(self) -> tuple[Product, ...]:
-        """Everything that the Job writes, in the order of writing."""
-        voxels = [plan.voxels for plan in self.cleanings if plan.voxels is not None]
-        regions = [
-            product
-            for plan in self.atlases
-            for product in (plan.labels, plan.coverage, *plan.signals)
-        ]
-        maps = [self.column_map] if self.column_map is not None else []
-        volumes = [plan.volumes for plan in self.cleanings]
-        return (self.mask.product, *maps, *volumes, *voxels, *regions)
-
-
-@dataclass
-class Notes:
-    """Findings of one Job, gathered on the way."""
-
-    job: Job
-    findings: list[Finding] = field(default_factory=list)
-
-    def add(
-        self, severity: Severity, code: str, where: object, problem: str, advice: str = ""
-    ) -> None:
-        """Add a finding of this Job's participant."""
-        participant = self.job.run.participant
-        self.findings.append(Finding(severity, code, str(where), problem, advice, participant))
 
 
 def prepare(job: Job) -> Preparation:
@@ -265,74 +142,6 @@ def plan_mask(job: Job, image: Image) -> MaskPlan:
     made_from = identity(source if source is not None else run.bold)
     told = fingerprint("mask", strategy, arguments, made_from)
     return MaskPlan(strategy, arguments, source, Names(job, strategy).mask(told))
-
-
-def repetition_time(job: Job, image: Image, notes: Notes) -> float:
-    """Return the repetition time (s) of a run.
-
-    The sidecar's counts; where it has none, that of the command line; where there is none
-    either, the header's, with a warning.
-    """
-    run, asked = job.run, job.options.t_r
-    in_sidecar, in_header = run.metadata.get("RepetitionTime"), image.t_r_s
-    if in_sidecar is None:
-        if asked is not None:
-            return asked
-        if "VolumeTiming" in run.metadata:
-            raise BadTiming(
-                run.bold,
-                "has VolumeTiming, not RepetitionTime: its volumes are not evenly spaced in time",
-                "Such runs cannot be filtered; give --mask-only for their masks.",
-            )
-        if in_header is None:
-            raise BadTiming(
-                run.bold,
-                "has no repetition time, neither in its sidecar nor in its header",
-                "Add RepetitionTime to the sidecar, or give --t-r.",
-            )
-        notes.add(
-            "warning",
-            "repetition-time-from-header",
-            run.bold,
-            f"has no RepetitionTime in its sidecar; {in_header:g} s is taken from its header",
-            "Add RepetitionTime to the sidecar, or give --t-r.",
-        )
-        return in_header
-    is_number = isinstance(in_sidecar, int | float) and not isinstance(in_sidecar, bool)
-    t_r_s = float(in_sidecar) if is_number else math.nan  # type: ignore[arg-type]
-    if not 0 < t_r_s < math.inf:
-        raise BadTiming(
-            run.bold,
-            f"has a RepetitionTime of {in_sidecar!r} in its sidecar",
-            "Give the seconds between two volumes there.",
-        )
-    for other, whose, advice in (
-        (in_header, "its header says", "Correct whichever is wrong."),
-        (asked, "--t-r says", "It is for runs whose sidecar has none: leave it out."),
-    ):
-        # Headers hold float32 and, from some scanners, whole milliseconds.
-        if other is not None and not math.isclose(other, t_r_s, rel_tol=1e-3, abs_tol=1e-3):
-            raise BadTiming(
-                run.bold,
-                f"has a RepetitionTime of {t_r_s:g} s in its sidecar, but {whose} {other:g} s",
-                advice,
-            )
-    return t_r_s
-
-
-def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:
-    """Return the events of a run; None, and a warning, where the table cannot serve."""
-    try:
-        events = read_table(path)
-        for column in ("onset", "duration"):
-            if column not in events:
-                raise UnusableTable(path, f"has no column {column}", "Events need one.")
-            if not pd.api.types.is_numeric_dtype(events[column]):
-                raise UnusableTable(path, f"has text in its column {column}", "Give seconds.")
-    except UnusableTable as error:
-        notes.add("warning", "unusable-events", path, error.problem, error.advice)
-        return None
-    return events
 
 
 def plan_cleaning(

@@ -11,7 +11,7 @@ import numpy as np
 
 from bidsmask import __version__
 from bidsmask.app.job import Job
-from bidsmask.app.prepare import AtlasPlan, CleaningPlan, Preparation
+from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.cleaning.operator import Cleaned
 from bidsmask.masks.mask import Mask

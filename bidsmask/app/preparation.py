@@ -1,0 +1,125 @@
+"""A Job that is worked out and ready to be computed: what is read, done and written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bidsmask.app.atlases import AtlasChoice
+from bidsmask.app.choices import CleaningChoice
+from bidsmask.app.products import Product
+from bidsmask.cleaning.censoring import Censoring
+from bidsmask.cleaning.operator import TemporalOperator
+from bidsmask.errors import Finding
+from bidsmask.images.image import Image
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """How the mask of a run will be made.
+
+    Attributes
+    ----------
+    strategy : str
+        A name of the registry; `auto` has been decided.
+    arguments : mapping
+        Its arguments, defaults included.
+    source : Path or None
+        The file it is read from; None where it is computed from the run.
+    product : Product
+    """
+
+    strategy: str
+    arguments: Mapping[str, object]
+    source: Path | None
+    product: Product
+
+
+@dataclass(frozen=True, eq=False)
+class CleaningPlan:
+    """One set of cleaning choices, worked out for a run.
+
+    Attributes
+    ----------
+    choice : CleaningChoice
+    censoring : Censoring
+    operator : TemporalOperator
+    volumes : Product
+    voxels : Product or None
+        Voxel signals, where they are wanted.
+    """
+
+    choice: CleaningChoice
+    censoring: Censoring
+    operator: TemporalOperator
+    volumes: Product
+    voxels: Product | None
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasPlan:
+    """One atlas on a run.
+
+    Attributes
+    ----------
+    choice : AtlasChoice
+    names : mapping of number to str
+        Of the regions, by label.
+    labels, coverage : Product
+    signals : tuple of Product
+        One for each CleaningPlan.
+    """
+
+    choice: AtlasChoice
+    names: Mapping[int | float, str]
+    labels: Product
+    coverage: Product
+    signals: tuple[Product, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """A Job, ready to be computed.
+
+    Attributes
+    ----------
+    image : Image
+        The series.
+    mask : MaskPlan
+    t_r_s : float
+        Repetition time, s; NaN where only the mask is wanted.
+    confounds, events : DataFrame or None
+    column_map : Product or None
+        Where voxel signals are wanted.
+    cleanings : tuple of CleaningPlan
+    atlases : tuple of AtlasPlan
+    findings : tuple of Finding
+        Warnings and notes.
+    """
+
+    image: Image
+    mask: MaskPlan
+    t_r_s: float = math.nan
+    confounds: pd.DataFrame | None = None
+    events: pd.DataFrame | None = None
+    column_map: Product | None = None
+    cleanings: tuple[CleaningPlan, ...] = ()
+    atlases: tuple[AtlasPlan, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """Everything that the Job writes, in the order of writing."""
+        voxels = [plan.voxels for plan in self.cleanings if plan.voxels is not None]
+        regions = [
+            product
+            for plan in self.atlases
+            for product in (plan.labels, plan.coverage, *plan.signals)
+        ]
+        maps = [self.column_map] if self.column_map is not None else []
+        volumes = [plan.volumes for plan in self.cleanings]
+        return (self.mask.product, *maps, *volumes, *voxels, *regions)

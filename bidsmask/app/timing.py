@@ -1,0 +1,82 @@
+"""When things happen in a run: its repetition time, and its events."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from bidsmask.app.job import Job
+from bidsmask.app.notes import Notes
+from bidsmask.bids.tables import read_table
+from bidsmask.errors import BadTiming, UnusableTable
+from bidsmask.images.image import Image
+
+
+def repetition_time(job: Job, image: Image, notes: Notes) -> float:
+    """Return the repetition time (s) of a run.
+
+    The sidecar's counts; where it has none, that of the command line; where there is none
+    either, the header's, with a warning.
+    """
+    run, asked = job.run, job.options.t_r
+    in_sidecar, in_header = run.metadata.get("RepetitionTime"), image.t_r_s
+    if in_sidecar is None:
+        if asked is not None:
+            return asked
+        if "VolumeTiming" in run.metadata:
+            raise BadTiming(
+                run.bold,
+                "has VolumeTiming, not RepetitionTime: its volumes are not evenly spaced in time",
+                "Such runs cannot be filtered; give --mask-only for their masks.",
+            )
+        if in_header is None:
+            raise BadTiming(
+                run.bold,
+                "has no repetition time, neither in its sidecar nor in its header",
+                "Add RepetitionTime to the sidecar, or give --t-r.",
+            )
+        notes.add(
+            "warning",
+            "repetition-time-from-header",
+            run.bold,
+            f"has no RepetitionTime in its sidecar; {in_header:g} s is taken from its header",
+            "Add RepetitionTime to the sidecar, or give --t-r.",
+        )
+        return in_header
+    is_number = isinstance(in_sidecar, int | float) and not isinstance(in_sidecar, bool)
+    t_r_s = float(in_sidecar) if is_number else math.nan  # type: ignore[arg-type]
+    if not 0 < t_r_s < math.inf:
+        raise BadTiming(
+            run.bold,
+            f"has a RepetitionTime of {in_sidecar!r} in its sidecar",
+            "Give the seconds between two volumes there.",
+        )
+    for other, whose, advice in (
+        (in_header, "its header says", "Correct whichever is wrong."),
+        (asked, "--t-r says", "It is for runs whose sidecar has none: leave it out."),
+    ):
+        # Headers hold float32 and, from some scanners, whole milliseconds.
+        if other is not None and not math.isclose(other, t_r_s, rel_tol=1e-3, abs_tol=1e-3):
+            raise BadTiming(
+                run.bold,
+                f"has a RepetitionTime of {t_r_s:g} s in its sidecar, but {whose} {other:g} s",
+                advice,
+            )
+    return t_r_s
+
+
+def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:
+    """Return the events of a run; None, and a warning, where the table cannot serve."""
+    try:
+        events = read_table(path)
+        for column in ("onset", "duration"):
+            if column not in events:
+                raise UnusableTable(path, f"has no column {column}", "Events need one.")
+            if not pd.api.types.is_numeric_dtype(events[column]):
+                raise UnusableTable(path, f"has text in its column {column}", "Give seconds.")
+    except UnusableTable as error:
+        notes.add("warning", "unusable-events", path, error.problem, error.advice)
+        return None
+    return events
