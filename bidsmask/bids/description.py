@@ -31,6 +31,7 @@ IGNORED = (
     "*_timeseries.*",
     "*_volumes.*",
     "*_relmat.*",
+    "*_cohort-*",
     "*_bold.tsv",
     "*_bold.json",
     "*_qc.json",
