@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from bidsmask.errors import DamagedFile
 from bidsmask.images.image import open_image, read_header_bytes
-from bidsmask.images.source import refuse_stand_in
+from bidsmask.images.source import naming_errors, refuse_stand_in
 
 
 def identity(path: str | Path) -> str:
@@ -55,8 +54,5 @@ def identity(path: str | Path) -> str:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DamagedFile(path, f"cannot be read ({error.strerror})") from error
+    with naming_errors(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

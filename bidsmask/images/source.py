@@ -15,11 +15,26 @@ from bidsmask.errors import DamagedFile
 
 COPY_AGAIN = "Copy or download the file again"
 GZIP_MAGIC = b"\x1f\x8b"
+LARGEST_POINTER = 32768  # bytes; git-annex reads no further itself
 
 
 def is_compressed(path: Path) -> bool:
     """Return whether the name says that the file is gzipped."""
     return path.name.lower().endswith(".gz")
+
+
+@contextmanager
+def naming_errors(path: Path) -> Iterator[None]:
+    """Turn what reading can raise into a DamagedFile that names the file."""
+    try:
+        yield
+    except EOFError as error:
+        raise DamagedFile(path, "is cut off before its end", COPY_AGAIN) from error
+    except (gzip.BadGzipFile, IsalError) as error:  # type: ignore[misc]  # a wrong stub
+        raise DamagedFile(path, f"is damaged ({str(error).rstrip('.')})", COPY_AGAIN) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DamagedFile(path, f"cannot be read ({reason})", "Check the disk") from error
 
 
 @contextmanager
@@ -35,16 +50,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         For whatever goes wrong inside the `with` while reading: a stream that is cut off,
         a wrong checksum or length, bytes after the last member, an error of the disk.
     """
-    try:
-        with _open(path) as file:
-            yield file
-    except EOFError as error:
-        raise DamagedFile(path, "is cut off before its end", COPY_AGAIN) from error
-    except (gzip.BadGzipFile, IsalError) as error:  # type: ignore[misc]  # a wrong stub
-        raise DamagedFile(path, f"is damaged ({str(error).rstrip('.')})", COPY_AGAIN) from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DamagedFile(path, f"cannot be read ({reason})", "Check the disk") from error
+    with naming_errors(path), _open(path) as file:
+        yield file
 
 
 def _open(path: Path) -> BinaryIO:
@@ -72,34 +79,35 @@ def refuse_stand_in(path: Path) -> None:
     DamagedFile
         A dangling link, a git-annex or git-lfs pointer, a missing or empty file, a folder.
     """
-    if path.is_symlink() and not path.exists():
-        if "annex/objects" in str(path.readlink()):
-            raise _not_fetched(path)
-        raise DamagedFile(path, f"is a link to {path.readlink()}, which does not exist")
-    if not path.exists():
-        raise DamagedFile(path, "does not exist")
-    if not path.is_file():
-        raise DamagedFile(path, "is not a file")
-    size = path.stat().st_size
+    with naming_errors(path):
+        if path.is_symlink() and not path.exists():
+            if "annex/objects" in str(path.readlink()):
+                raise _not_fetched(path)
+            raise DamagedFile(path, f"is a link to {path.readlink()}, which does not exist")
+        if not path.exists():
+            raise DamagedFile(path, "does not exist")
+        if not path.is_file():
+            raise DamagedFile(path, "is not a file")
+        size = path.stat().st_size
     if size == 0:
         raise DamagedFile(path, "is empty (0 bytes)", COPY_AGAIN)
-    if size < 32768:  # git-annex's own limit for a pointer
-        head = read_start(path, 1024)
-        if head.startswith(b"/annex/objects/") or b".git/annex/objects/" in head:
-            raise _not_fetched(path)
-        if head.startswith(b"version https://git-lfs"):
-            raise DamagedFile(
-                path, "is a git-lfs pointer without its content", "Get it with `git lfs pull`"
-            )
+    if size <= LARGEST_POINTER:
+        _refuse_pointer(path, read_start(path, 1024))
 
 
 def read_start(path: Path, n_bytes: int) -> bytes:
     """Return a file's first bytes as they are on the disk, compressed or not."""
-    try:
-        with path.open("rb") as file:
-            return file.read(n_bytes)
-    except OSError as error:
-        raise DamagedFile(path, f"cannot be read ({error.strerror})") from error
+    with naming_errors(path), path.open("rb") as file:
+        return file.read(n_bytes)
+
+
+def _refuse_pointer(path: Path, start: bytes) -> None:
+    if start.startswith(b"/annex/objects/") or b".git/annex/objects/" in start:
+        raise _not_fetched(path)
+    if start.startswith(b"version https://git-lfs"):
+        raise DamagedFile(
+            path, "is a git-lfs pointer without its content", "Get it with `git lfs pull`"
+        )
 
 
 def _not_fetched(path: Path) -> DamagedFile:

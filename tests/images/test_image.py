@@ -323,6 +323,24 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         open_image(tmp_path / "a.nii.gz")
 
 
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_image(tmp_path / "a.nii.gz", random_stored((3, 4, 5)))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DamagedFile, match=r"a\.nii\.gz cannot be read \(Permission denied\)"):
+        open_image(path)
+
+
+def test_a_name_that_no_disk_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DamagedFile, match="cannot be read"):
+        open_image(tmp_path / ("x" * 300 + ".nii.gz"))
+
+
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").mkdir()
     with pytest.raises(DamagedFile, match="is not a file"):
