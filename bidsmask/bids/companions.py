@@ -85,7 +85,7 @@ def find_events(file: File, folders: Iterable[Folder | None]) -> Path | None:
             continue
         tables = [
             f
-            for f in [*folder.shared, *folder.functional]
+            for f in folder.inheritable
             if f.entities.suffix == "events" and f.entities.extension == ".tsv"
         ]
         fitting = applicable(file.entities, tables)

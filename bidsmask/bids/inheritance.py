@@ -51,11 +51,11 @@ def inherited(file: File, candidates: Sequence[File]) -> dict[str, object]:
         for candidate in candidates
         if candidate.entities.extension == ".json"
         and candidate.entities.suffix == file.entities.suffix
-        and file.path.is_relative_to(candidate.path.parent)
     ]
     metadata: dict[str, object] = {}
     for sidecar in applicable(file.entities, sidecars):
-        metadata.update(_read_object(sidecar))
+        if file.path.is_relative_to(sidecar.path.parent):
+            metadata.update(_read_object(sidecar))
     return metadata
 
 
