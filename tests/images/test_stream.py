@@ -271,6 +271,7 @@ def test_a_bit_flipped_in_the_gzip_header_is_noticed_or_harmless(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @needs_real_data
 def test_a_thousand_flipped_bits_of_a_real_run_are_noticed_or_harmless(tmp_path: Path) -> None:
     path = tmp_path / "bold.nii.gz"
