@@ -314,23 +314,13 @@ def _t_r_s(header: Any) -> float | None:
 def _refuse_impossible_size(image: Image) -> None:
     """Hold the header's claim against the size of the file, before anything is allocated."""
     size = image.path.stat().st_size
-    claim = f"its header claims shape {(*image.grid.shape, image.n_volumes)}"
+    shape = (*image.grid.shape, image.n_volumes)
+    claim = f"its header claims shape {shape} of {image.dtype}, {image.total_bytes} bytes in all"
     if is_compressed(image.path):
         if image.total_bytes > size * GZIP_LARGEST_RATIO:
-            raise DamagedFile(
-                image.path,
-                f"has {size} bytes, which cannot hold what {claim} ({image.total_bytes} bytes)",
-                COPY_AGAIN,
-            )
+            problem = f"is too small: {claim}, which {size} bytes of gzip cannot hold"
+            raise DamagedFile(image.path, problem, COPY_AGAIN)
     elif image.total_bytes > size:
-        raise DamagedFile(
-            image.path,
-            f"is cut off: {claim}, {image.total_bytes} bytes, but it has {size}",
-            COPY_AGAIN,
-        )
+        raise DamagedFile(image.path, f"is cut off: {claim}, but it has {size}", COPY_AGAIN)
     elif image.total_bytes < size:
-        raise DamagedFile(
-            image.path,
-            f"has {size - image.total_bytes} bytes more than {claim}",
-            COPY_AGAIN,
-        )
+        raise DamagedFile(image.path, f"is too long: {claim}, but it has {size}", COPY_AGAIN)
