@@ -36,8 +36,3 @@ class Cleaning:
                 f"is {self.standardize!r}",
                 f"Choose one of {', '.join(get_args(Scale))}.",
             )
-
-    @property
-    def centres(self) -> bool:
-        """Whether the scale takes out each column's mean."""
-        return self.standardize != "none"

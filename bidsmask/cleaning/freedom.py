@@ -21,7 +21,7 @@ class DegreesOfFreedom:
     ----------
     volumes, censored : int
     intercept_and_trend : int
-        2 after detrending, 1 where only the mean is taken out, else 0.
+        2 after detrending, else 1: a mean is no signal in time, whether it stays or not.
     filter : float
         What the filter costs, as far as the other lines do not hold it.
     regressors : int
@@ -55,7 +55,7 @@ def count_freedom(
     Parameters
     ----------
     matrix : (n_kept, n_volumes) float64 array
-        W, the linear steps of the cleaning, the mean taken out if the scale does so.
+        W, the linear steps of the cleaning, with the mean taken out.
     n_regressors : int
         Rank of the confounds.
     """

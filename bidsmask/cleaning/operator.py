@@ -101,11 +101,10 @@ def build_operator(
     check_filter(cleaning.filter, t_r_s, len(kept), where)
     fit = fit_confounds(cleaning, t_r_s, kept, regressors)
     matrix = linear_steps(np.eye(len(kept)), cleaning, t_r_s, kept, fit)
-    final = matrix - matrix.mean(axis=0) if cleaning.centres else matrix
     freedom = count_freedom(
-        final,
+        matrix - matrix.mean(axis=0),  # a mean that stays is no signal in time
         n_volumes=len(kept),
-        intercept_and_trend=2 if cleaning.detrend else int(cleaning.centres),
+        intercept_and_trend=2 if cleaning.detrend else 1,
         n_regressors=len(fit.names),
     )
     refuse_no_freedom(freedom, where)

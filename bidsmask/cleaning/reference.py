@@ -24,6 +24,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 # A column that the filter leaves less than this share of its norm has been filtered out.
 _FILTERED_OUT = 1e-9
+# Taking the mean and the line out of a column leaves this share of its values as rounding.
+_ROUNDING = 1e-12
 # A column that is this near to the others' space is one of them: text with ten digits, as
 # fMRIPrep's cosines, leaves 1e-9 of a column that is a copy.
 _DEPENDENT = 1e-8
@@ -159,8 +161,8 @@ def fit_confounds(
         before = _stop_band_basis(steps_in_time(terms, cleaning, t_r_s, kept), cleaning)
     raw = regressors.values[kept]
     filtered = steps_in_time(regressors.values, cleaning, t_r_s, kept)
-    basis, inside = _extend(before, filtered, _spread(raw))
-    basis, _ = _extend(basis, after, _spread(after))
+    basis, inside = _extend(before, filtered, _floor(raw))
+    basis, _ = _extend(basis, after, _floor(after))
     names = np.array(regressors.names, dtype=object)
     return ConfoundFit(basis, tuple(names[inside]), tuple(names[~inside]))
 
@@ -170,18 +172,18 @@ def _stop_band_basis(terms: FloatArray, cleaning: Cleaning) -> FloatArray:
     nothing = np.empty((len(terms), 0))
     if cleaning.filter.high_pass_hz is not None:
         nothing = np.full((len(terms), 1), 1 / np.sqrt(len(terms)))
-    return _extend(nothing, terms, _spread(terms))[0]
+    return _extend(nothing, terms, _floor(terms))[0]
 
 
-def _spread(columns: FloatArray) -> FloatArray:
-    """Return each column's norm about its mean; 0 for a constant, whatever its rounding."""
-    norm = np.linalg.norm(columns - columns.mean(axis=0), axis=0)
-    is_rounding = norm <= 1e-12 * np.linalg.norm(columns, axis=0)
-    return np.where(is_rounding, 0.0, norm)
+def _floor(raw: FloatArray) -> FloatArray:
+    """Return the norm under which nothing of a column is left but rounding."""
+    spread = np.linalg.norm(raw - raw.mean(axis=0), axis=0)
+    floor = np.maximum(_FILTERED_OUT * spread, _ROUNDING * np.linalg.norm(raw, axis=0))
+    return np.asarray(floor)
 
 
 def _extend(
-    basis: FloatArray, columns: FloatArray, raw_norms: FloatArray
+    basis: FloatArray, columns: FloatArray, floor: FloatArray
 ) -> tuple[FloatArray, BoolArray]:
     """Add what columns hold beyond an orthonormal basis, by a pivoted QR decomposition.
 
@@ -197,16 +199,17 @@ def _extend(
     inside = np.zeros(columns.shape[1], bool)
     centred = columns - columns.mean(axis=0)
     norms = np.linalg.norm(centred, axis=0)
-    usable = np.flatnonzero(norms > _FILTERED_OUT * np.where(raw_norms > 0, raw_norms, np.inf))
+    usable = np.flatnonzero(norms > floor)
     if not len(usable):
         return basis, inside
-    scaled = centred[:, usable] / norms[usable]
-    for _ in range(2):  # once more for what rounding left of a column inside the basis
-        scaled = regress_out(scaled, basis)
+    scaled = regress_out(centred[:, usable] / norms[usable], basis)
     q, r, order = linalg.qr(scaled, mode="economic", pivoting=True)
     rank = int((np.abs(np.diag(r)) > _DEPENDENT).sum())
     inside[usable[order[:rank]]] = True
-    return np.hstack([basis, q[:, :rank]]), inside
+    # Once more: of a column that is nearly dependent, QR enlarges the rounding as well.
+    new = np.asarray(q[:, :rank] - q[:, :rank].mean(axis=0), dtype=np.float64)
+    new = regress_out(new, basis)
+    return np.hstack([basis, np.linalg.qr(new)[0]]), inside
 
 
 def scale(cleaned: FloatArray, standardize: Scale, raw: FloatArray) -> FloatArray:

@@ -165,10 +165,10 @@ def numbers(table: pd.DataFrame, name: str, where: str | Path) -> FloatArray:
     """
     column = table[name]
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    is_empty = column.isna().to_numpy()
+    is_empty = column.isna()
     if not pd.api.types.is_numeric_dtype(column):
-        is_empty |= column.astype(str).str.strip().isin(["n/a", "", "nan", "NaN"]).to_numpy()
-    wrong = (np.isnan(values) & ~is_empty) | np.isinf(values)
+        is_empty = is_empty | column.astype(str).str.strip().isin(["n/a", "", "nan", "NaN"])
+    wrong = (np.isnan(values) & ~is_empty.to_numpy()) | np.isinf(values)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise UnusableTable(
