@@ -222,14 +222,14 @@ def _func_names(folder: Path, depth: int = 4) -> Iterator[str]:
 
 
 def _found_inside(folder: Path, output: Path) -> list[Path]:
-    """Return the derivative datasets in a folder of such that hold preprocessed images."""
+    """Return the folders, in one or itself, that hold preprocessed images."""
     try:
         inside = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
     except OSError:
         return []
     return [
         root
-        for root in sorted(inside, key=lambda path: natural_order(path.name))
+        for root in [folder, *sorted(inside, key=lambda path: natural_order(path.name))]
         if not root.name.startswith(".")
         and root.resolve() != output.resolve()
         and not _is_ours(root)

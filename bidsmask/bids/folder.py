@@ -59,11 +59,14 @@ class Folder:
         self.path = root / f"sub-{participant}"
         self.files: list[File] = []
         self.filtered: frozenset[Path] = frozenset()
+        self.unreadable: list[Path] = []
         if not self.path.is_dir():
             return
-        with _layout(self.path, filters) as layout:
+        ignored = _NotToIndex(self.path)
+        with _layout(self.path, filters, ignored) as layout:
             self.files = _parsed(layout.files)
             self.filtered = _filtered(layout, self.files, filters)
+        self.unreadable = ignored.unreadable
 
     @cached_property
     def shared(self) -> list[File]:
@@ -93,7 +96,7 @@ class Folder:
 
 
 @contextmanager
-def _layout(folder: Path, filters: Iterable[str]) -> Iterator[BIDSLayout]:
+def _layout(folder: Path, filters: Iterable[str], ignored: _NotToIndex) -> Iterator[BIDSLayout]:
     """Index one participant's folder with pybids, and free the memory afterwards."""
     # 0.35 s to import, which no other part of the program needs.
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
@@ -101,7 +104,7 @@ def _layout(folder: Path, filters: Iterable[str]) -> Iterator[BIDSLayout]:
     indexer = BIDSLayoutIndexer(
         validate=False,
         index_metadata=False,
-        ignore=[_IGNORED_FOLDERS, _NotToIndex(folder)],
+        ignore=[_IGNORED_FOLDERS, ignored],
     )
     layout = BIDSLayout(folder, validate=False, config=[_config(filters)], indexer=indexer)
     try:
@@ -136,26 +139,38 @@ def _config(filters: Iterable[str]) -> dict[str, Any]:
 class _NotToIndex:
     """What pybids must not enter: linked folders that make loops, names that are no text.
 
-    A link is followed when it leads out of everything seen so far. The class has the `search`
-    of a regular expression, which is all that pybids asks of an ignored pattern.
+    A link is followed when it leads out of everything seen so far. Folders that may not be read
+    are remembered, for pybids passes over them without a word. The class has the `search` of a
+    regular expression, which is all that pybids asks of an ignored pattern.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._seen = [os.path.realpath(root)]
+        self.unreadable = [] if _is_open(root) else [root]
 
     def search(self, path: str) -> bool:
         """Say whether a path, relative to the root, is to be left alone."""
         if not path.isprintable():
             return True
         full = Path(f"{self._root}{path}")
-        if not full.is_symlink() or not full.is_dir():
+        is_link = full.is_symlink()
+        if (full.suffix and not is_link) or not full.is_dir():  # one look at most files, not two
+            return False
+        if not _is_open(full):
+            self.unreadable.append(full)
+            return True
+        if not is_link:
             return False
         target = os.path.realpath(full)
         if any(_is_within(target, seen) or _is_within(seen, target) for seen in self._seen):
             return True
         self._seen.append(target)
         return False
+
+
+def _is_open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def _is_within(path: str, folder: str) -> bool:

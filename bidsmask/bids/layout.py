@@ -70,6 +70,17 @@ class _Search:
 
     def look_into(self, folder: Folder) -> None:
         """Take the runs of one root."""
+        for path in folder.unreadable:
+            self.findings.append(
+                Finding(
+                    "error",
+                    "unreadable-folder",
+                    str(path),
+                    "cannot be read",
+                    "Check its permissions.",
+                    self.participant,
+                )
+            )
         for file in sorted(folder.functional, key=_depth_first):
             kind = self._kind(file)
             self.has_series |= kind == "series"

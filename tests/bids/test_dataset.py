@@ -58,9 +58,7 @@ def test_a_derivative_dataset_alone(tmp_path):
 
 
 @pytest.mark.parametrize("description", [{}, {"PipelineDescription": {"Name": "fmriprep"}}, RAW])
-def test_preprocessed_series_make_a_derivative_whatever_its_description_says(
-    tmp_path, description
-):
+def test_preprocessed_series_make_a_derivative_whatever_its_description_says(tmp_path, description):
     root = write_tree(tmp_path, {"dataset_description.json": description, **dict.fromkeys(RUN)})
     assert found(root).derivatives == (root,)
 
@@ -99,6 +97,12 @@ def test_given_derivatives_replace_those_inside_in_the_order_given(tmp_path):
     root = tree(tmp_path, a=DERIVATIVE, b=DERIVATIVE, c=DERIVATIVE)
     given = [root / "derivatives/c", root / "derivatives/a", root / "derivatives/../derivatives/c"]
     assert [path.name for path in found(root, given).derivatives] == ["c", "a"]
+
+
+def test_derivatives_may_lie_in_the_folder_itself(tmp_path):
+    root = tree(tmp_path)
+    write_tree(root / "derivatives", RUN)
+    assert found(root).derivatives == (root / "derivatives",)
 
 
 def test_a_folder_of_derivatives_may_be_given(tmp_path):

@@ -1,7 +1,10 @@
 """One participant's runs: which series, with which companions, and what is said of the rest."""
 
+import gc
 import os
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -514,6 +517,7 @@ def test_linked_files_are_read_and_linked_folders_entered_once(tmp_path):
     (folder / "ses-2").symlink_to(elsewhere)
     for place in (folder, folder / "ses-1", folder / "ses-1/func", elsewhere):
         (place / "up").symlink_to("..")
+        (place / "up.d").symlink_to("..")
         (place / "round").symlink_to(folder)
         (place / "self").symlink_to("self")
     bold = folder / f"ses-1/func/sub-01_ses-1_task-b{MNI}_desc-preproc_bold.nii.gz"
@@ -527,6 +531,51 @@ def test_names_that_are_no_text_are_passed_over(tmp_path):
     folder = os.fsencode(dataset.derivatives[0] / "sub-01/func")
     Path(os.fsdecode(folder + b"/sub-01_task-\xff_desc-preproc_bold.nii.gz")).touch()
     assert len(find_runs(dataset, "01")[0]) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    files = [
+        name
+        for ses in "12"
+        for name in preprocessed(f"sub-01/ses-{ses}/func/sub-01_ses-{ses}_task-a")
+    ]
+    dataset = derivative(tmp_path, files)
+    # Not by its permissions, for tests may run as root, who reads everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("ses-2"))
+    runs, findings = find_runs(dataset, "01")
+    assert [run.session for run in runs] == ["1"]
+    assert [(f.severity, f.code) for f in findings] == [("error", "unreadable-folder")]
+
+
+# What it costs
+
+
+def test_no_other_participants_folder_is_looked_into(tmp_path, monkeypatch):
+    files = [n for i in range(20) for n in preprocessed(f"sub-{i}/func/sub-{i}_task-a")]
+    dataset = derivative(tmp_path, files)
+    scanned = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: scanned.append(str(path)) or scandir(path))
+    find_runs(dataset, "1")
+    root = str(dataset.derivatives[0])
+    assert scanned.count(root) <= 1
+    assert {path for path in scanned if path.startswith(f"{root}/sub-")} == {
+        f"{root}/sub-1",
+        f"{root}/sub-1/func",
+    }
+
+
+def test_no_layout_of_pybids_outlives_its_participant(tmp_path):
+    dataset = derivative(tmp_path, preprocessed("sub-01/func/sub-01_task-a"))
+    find_runs(dataset, "01")
+    gc.collect()
+    assert [thing for thing in gc.get_objects() if type(thing).__name__ == "BIDSLayout"] == []
+
+
+def test_pybids_is_imported_only_when_a_participant_is_indexed():
+    program = "import bidsmask.bids.layout, sys; print({'bids', 'numpy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_nothing_is_written_into_the_dataset(tmp_path):

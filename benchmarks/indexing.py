@@ -1,0 +1,162 @@
+"""How long a dataset takes to index, and how much memory, by its number of participants.
+
+    python benchmarks/indexing.py [--participants 10000] [--whole 200] [--folder DIR]
+
+A tree of 24 files a participant is written (raw and preprocessed, empty images) and indexed in
+a fresh process: from the start of Python to the first participant's runs, then one participant
+after another. Beside it stands pybids indexing the whole of a smaller tree at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TASK = {"RepetitionTime": 2.0, "TaskName": "rest"}
+AFTER_THE_FIRST = 300
+TARGETS = {
+    "start to the first Job (s)": 2.5,
+    "peak memory by then (MB)": 250.0,
+    "each participant after that (s)": 0.2,
+    "growth over the last 100 (MB)": 2.0,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--participants", type=int, default=10_000)
+    parser.add_argument("--whole", type=int, default=200, help="participants pybids indexes whole")
+    parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    parser.add_argument("--child", choices=["ours", "pybids"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        {"ours": index_one_by_one, "pybids": index_whole}[options.child](options.folder)
+        return
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        big, small = Path(folder, "big"), Path(folder, "small")
+        n_files = write_tree(big, options.participants)
+        write_tree(small, options.whole)
+        ours, ours_small, pybids = child("ours", big), child("ours", small), child("pybids", small)
+    print(f"{options.participants:,} participants, {n_files:,} files\n")
+    print(f"{'':<42}{'measured':>10}{'target':>10}")
+    for name, target in TARGETS.items():
+        print(
+            f"{name:<42}{ours[name]:>10.3f}{target:>10.3f}{'' if ours[name] <= target else '  !'}"
+        )
+    print(f"\nthe whole of {options.whole:,} participants")
+    print(f"{'':<42}{'bidsmask':>10}{'pybids':>10}{'ratio':>8}")
+    every = (
+        ours_small["start to the first Job (s)"]
+        + (options.whole - 1) * (ours_small["each participant after that (s)"])
+    )
+    for name, one, other in (
+        ("seconds to the first participant's runs", ours_small[next(iter(TARGETS))], pybids["s"]),
+        ("seconds to all participants' runs", every, pybids["s"]),
+        ("peak memory (MB)", ours_small["peak"], pybids["MB"]),
+    ):
+        print(f"{name:<42}{one:>10.3f}{other:>10.3f}{other / one:>8.1f}")
+
+
+def write_tree(root: Path, n_participants: int) -> int:
+    """Write raw data and derivatives of `n_participants` below `root`; return the file count."""
+    derivatives = root / "derivatives/fmriprep"
+    derivatives.mkdir(parents=True)
+    described = {"Name": "Many", "BIDSVersion": "1.8.0"}
+    made_by = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep"}]}
+    (root / "dataset_description.json").write_text(json.dumps(described))
+    (root / "task-rest_bold.json").write_text(json.dumps(TASK))
+    (derivatives / "dataset_description.json").write_text(json.dumps(described | made_by))
+    n_files = 3
+    for number in range(1, n_participants + 1):
+        subject = f"sub-{number:05d}"
+        for place in (root, derivatives):
+            for kind in ("anat", "func"):
+                (place / subject / kind).mkdir(parents=True)
+        names = [f"{subject}/anat/{subject}_T1w{end}" for end in (".nii.gz", ".json")]
+        names += [
+            f"derivatives/fmriprep/{subject}/anat/{subject}_desc-{kind}{end}"
+            for kind in ("preproc_T1w", "brain_mask")
+            for end in (".nii.gz", ".json")
+        ]
+        for run in (1, 2):
+            stem = f"{subject}/func/{subject}_task-rest_run-{run}"
+            space = f"derivatives/fmriprep/{stem}_space-MNI152NLin2009cAsym"
+            names += [f"{stem}_bold.nii.gz", f"{stem}_events.tsv"]
+            names += [
+                f"{space}_desc-{kind}{end}"
+                for kind in ("preproc_bold", "brain_mask")
+                for end in (".nii.gz", ".json")
+            ]
+            names += [f"{space}_boldref.nii.gz"]
+            names += [
+                f"derivatives/fmriprep/{stem}_desc-confounds_timeseries{end}"
+                for end in (".tsv", ".json")
+            ]
+        for name in names:
+            with (root / name).open("w") as handle:
+                handle.write("{}" if name.endswith(".json") else "")
+        n_files += len(names)
+    return n_files
+
+
+def child(kind: str, folder: Path) -> dict[str, float]:
+    """Run one way of indexing in a fresh process; the clock starts with the process."""
+    command = [sys.executable, __file__, "--child", kind, "--folder", str(folder)]
+    environment = os.environ | {"BENCHMARK_START": repr(time.time())}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def index_one_by_one(root: Path) -> None:
+    from bidsmask.bids.dataset import find_dataset, participants
+    from bidsmask.bids.layout import find_runs
+
+    dataset = find_dataset(root, None, root / "derivatives/bidsmask")
+    labels = participants(dataset)
+    runs, _ = find_runs(dataset, labels[0])
+    assert [run.metadata["RepetitionTime"] for run in runs] == [2.0, 2.0]
+    first = since_start()
+    peak = peak_mb()
+    later = labels[1 : AFTER_THE_FIRST + 1]
+    start, sizes = time.perf_counter(), []
+    for label in later:
+        find_runs(dataset, label)
+        sizes.append(size_mb())
+    each = (time.perf_counter() - start) / len(later)
+    numbers = (first, peak, each, sizes[-1] - sizes[max(0, len(sizes) - 100)])
+    print(json.dumps({**dict(zip(TARGETS, numbers, strict=True)), "peak": peak_mb()}))
+
+
+def index_whole(root: Path) -> None:
+    from bids.layout import BIDSLayout
+
+    layout = BIDSLayout(root, derivatives=root / "derivatives/fmriprep", validate=False)
+    found = layout.get(suffix="bold", desc="preproc", extension=".nii.gz")
+    assert found[0].get_metadata() is not None
+    print(json.dumps({"s": since_start(), "MB": peak_mb()}))
+
+
+def since_start() -> float:
+    return time.time() - float(os.environ["BENCHMARK_START"])
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def size_mb() -> float:
+    """Return the resident memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+if __name__ == "__main__":
+    main()
