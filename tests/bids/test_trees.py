@@ -239,3 +239,18 @@ def test_metadata_are_those_that_pybids_finds(name, indexed):
     for runs, _ in found.values():
         for run in runs:
             assert run.metadata == dict(layout.get_metadata(str(run.bold)))
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "with_events"),
+    [
+        ("ds001499_bold5000_fmriprep-1.1", "CSI1", 20),
+        ("ds002790_aomic_fmriprep-1.4.1", "0001", 4),  # not the resting state
+        ("ds003495_fmriprep-20.2.1", "01", 2),
+        ("ds003745_fmriprep-21.0.2", "104", 9),  # raw `run-01`, preprocessed `run-1`
+        ("ex_eyetracking_fmri", "01", 2),  # at the root
+    ],
+)
+def test_events_of_the_raw_dataset_reach_the_runs(name, label, with_events, indexed):
+    runs, _ = indexed(name)[1][label]
+    assert sum(run.events is not None for run in runs) == with_events
