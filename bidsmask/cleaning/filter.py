@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
 
 from bidsmask.errors import BadTiming, TooFewVolumes, UsageError
 
@@ -145,6 +144,9 @@ def butterworth(values: FloatArray, chosen: TemporalFilter, t_r_s: float) -> Flo
     values : (n_volumes, n_columns) float64 array
         Evenly spaced in time. Not changed.
     """
+    # 0.6 s to import, which cleaning without this filter need not wait for.
+    from scipy import signal
+
     padding = _padding_volumes(chosen, t_r_s, len(values))
     return np.asarray(
         signal.sosfiltfilt(
@@ -154,6 +156,8 @@ def butterworth(values: FloatArray, chosen: TemporalFilter, t_r_s: float) -> Flo
 
 
 def _sections(chosen: TemporalFilter, t_r_s: float) -> FloatArray:
+    from scipy import signal
+
     high, low = chosen.high_pass_hz, chosen.low_pass_hz
     kind: Literal["bandpass", "highpass", "lowpass"] = "bandpass"
     if high is None or low is None:
