@@ -17,7 +17,6 @@ from bidsmask.cleaning.operator import Cleaned
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals
 
-# Spaces that BIDS knows by name; for others a sidecar must say what they refer to.
 UNITS = {"zscore_sample": "zscore", "zscore": "zscore", "psc": "percent", "none": "arbitrary"}
 MASKS = {
     "derivative": "Brain mask that the preprocessing wrote for this run",
