@@ -1,7 +1,7 @@
 """Real trees: each gives the runs that a plain reading of its names says.
 
 The expectation is read from the list of names by regular expressions, without the code that is
-tested; a dozen trees are counted by hand as well.
+tested; fifteen trees were counted with find and grep as well.
 """
 
 import re
@@ -119,7 +119,7 @@ def test_a_tree_gives_the_runs_that_its_names_say(name, indexed, tmp_path):
     assert errors == []
 
 
-# Counted by hand: tree, participant -> runs by space, series with a mask, notes.
+# Counted with find and grep: tree -> participant, runs by space, runs with a mask, notes.
 COUNTED = {
     "ds001734_narps_fmriprep-1.1.4": ("001", {"MNI152NLin2009cAsym": 4}, 4, {"gifti": 8}),
     "ci_fmriprep-1.1.8_ds005": (
@@ -160,7 +160,7 @@ COUNTED = {
 
 
 @pytest.mark.parametrize("name", sorted(COUNTED))
-def test_runs_and_notes_of_special_trees_are_those_counted_by_hand(name, indexed):
+def test_runs_and_notes_of_special_trees_are_those_counted_apart(name, indexed):
     label, spaces, masks, noted = COUNTED[name]
     runs, findings = indexed(name)[1][label]
     assert Counter(run.space for run in runs) == spaces
