@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from bidsmask.bids.entities import Entities
-from bidsmask.bids.folder import File, Folder
+from bidsmask.bids.file import File
+from bidsmask.bids.folder import Folder
 from bidsmask.bids.inheritance import applicable
 
 # What a series may have and its companions not: echoes are combined, magnitudes alone kept.

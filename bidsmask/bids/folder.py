@@ -12,13 +12,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bidsmask.bids.dataset import IMAGE
 from bidsmask.bids.entities import Entities, same_label
+from bidsmask.bids.file import File
 from bidsmask.bids.inheritance import inherited
 from bidsmask.bids.selection import FILTER_NAMES
 
@@ -26,19 +25,6 @@ if TYPE_CHECKING:
     from bids.layout import BIDSLayout
 
 _IGNORED_FOLDERS: Final = re.compile(r"/(figures|logs|\.[^/]*)(/|$)")
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of a participant, with what its name says."""
-
-    path: Path
-    entities: Entities
-
-    @property
-    def is_image(self) -> bool:
-        """Whether it is a NIfTI image, no CIFTI or GIFTI."""
-        return self.entities.extension in IMAGE
 
 
 class Folder:

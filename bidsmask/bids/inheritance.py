@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from bidsmask.bids.entities import Entities
+from bidsmask.bids.file import File
 from bidsmask.errors import UnusableTable
-
-if TYPE_CHECKING:
-    from bidsmask.bids.folder import File
 
 
 def applicable(entities: Entities, candidates: Iterable[File]) -> list[File]:

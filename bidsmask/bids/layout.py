@@ -8,7 +8,8 @@ from typing import Final
 from bidsmask.bids import companions
 from bidsmask.bids.dataset import Dataset, is_preprocessed
 from bidsmask.bids.entities import natural_order
-from bidsmask.bids.folder import File, Folder
+from bidsmask.bids.file import File
+from bidsmask.bids.folder import Folder
 from bidsmask.bids.run import Run
 from bidsmask.bids.selection import Selection
 from bidsmask.errors import BidsmaskError, Finding
