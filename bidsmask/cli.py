@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import NoReturn
 
 from bidsmask import __version__
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-class Terminated(BaseException):
-    """SIGTERM was received."""
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the program to end."""
+
+    def __init__(self, number: int) -> None:
+        self.how = "terminated" if number == signal.SIGTERM else "interrupted"
+        self.exit_code = 128 + number
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,39 +40,44 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bidsmask {__version__}")  # noqa: T201
         return 0
 
-    from bidsmask.app.arguments import parse
     from bidsmask.errors import BidsmaskError
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    previous = [signal.signal(number, stop) for number in SIGNALS]
     try:
+        from bidsmask.app.arguments import parse
+
         options = parse(arguments)
         from bidsmask.app.run import run
         from bidsmask.terminal import Terminal
 
         return run(options, Terminal(options))
     except BidsmaskError as error:
-        print(f"bidsmask: error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        return stopped("interrupted", 130)
-    except Terminated:
-        return stopped("terminated", 143)
+    except Stopped as stopped:
+        say(f"{stopped.how}. Finished runs are kept; the same command resumes.")
+        return stopped.exit_code
     except BrokenPipeError:
         # Whoever read our standard output has gone; what is left in its buffer has no reader.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if not {"-v", "--verbose"}.isdisjoint(arguments):
+            traceback.print_exc()
+        say(f"error: a fault of its own: {type(error).__name__}: {error}. -v shows where.")
+        return 70
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in zip(SIGNALS, previous, strict=True):
+            signal.signal(number, handler)
 
 
-def terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Turn SIGTERM into an exception, so that what is half-written is cleared away."""
-    raise Terminated
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Turn the first signal into an exception, so that what is half-written is cleared away."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    raise Stopped(number)
 
 
-def stopped(how: str, exit_code: int) -> int:
-    """Say that the run was stopped from outside."""
-    print(  # noqa: T201
-        f"bidsmask: {how}. Finished runs are kept; the same command resumes.", file=sys.stderr
-    )
-    return exit_code
+def say(text: str) -> None:
+    """Print to standard error."""
+    print(f"bidsmask: {text}", file=sys.stderr)  # noqa: T201

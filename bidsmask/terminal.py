@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -56,10 +57,10 @@ class Terminal:
 
     def step(self, step: Step) -> None:
         """Count what was planned, and estimate how much there will be."""
-        if step.job is None:
-            self._participants_planned += 1
-        else:
+        if step.is_run:
             self._n_planned += 1
+        else:
+            self._participants_planned += 1
         if self._options.verbose:
             self._findings(step.findings)
         if self._progress is not None:
@@ -101,12 +102,11 @@ class Terminal:
         seen, n_jobs = list(findings), 0
         for step in steps:
             seen += step.findings
-            if step.job is None:
-                continue
-            n_jobs += 1
+            n_jobs += step.is_run
             if step.outcome is not None:
                 seen += step.outcome.findings
-                self._print(f"{step.outcome.status}: {step.job.label}")
+                self._print(f"{step.outcome.status}: {step.outcome.label}")
+            if step.outcome is not None or step.job is None:
                 continue
             n_stale, n_all = len(step.stale), len(step.products)
             self._print(f"to do: {step.job.label} ({n_stale} of {n_all} products)")
@@ -142,11 +142,13 @@ class Terminal:
 
     def _say(self, text: str) -> None:
         """Print to standard error, around the progress bar where there is one."""
-        if self._progress is not None:
-            self._progress.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+        # Nobody may read it any more, or its disk be full: no reason to stop working.
+        with contextlib.suppress(OSError):
+            if self._progress is not None:
+                self._progress.console.print(text, markup=False, highlight=False)
+            else:
+                print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def _print(self, text: str) -> None:
         """Print to standard output what was asked for."""
-        print(text)  # noqa: T201
+        print(text, flush=True)  # noqa: T201

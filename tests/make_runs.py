@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bidsmask.cli import main
 from tests.make_images import AFFINE, write_image
 from tests.make_trees import DERIVATIVE
 
@@ -177,12 +176,6 @@ def write_atlas(
     rows = rows or "".join(f"{label}\tblock{label}\n" for label in (1, 2, 3, 4))
     (folder / f"{name}.tsv").write_text("index\tname\n" + rows)
     return image
-
-
-def bidsmask(*arguments: object) -> int:
-    """Run the program's participant level in this process; return its exit code."""
-    bids_dir, output_dir, *options = (str(one) for one in arguments)
-    return main([bids_dir, output_dir, "participant", *options])
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ exit codes:
   70   a fault of bidsmask; the crash file says where
   73   the output cannot be created
   74   reading or writing failed midway, as on a full disk
+  75   a run was killed from outside, as for its memory; the same command resumes
   130  interrupted; the same command resumes
   143  terminated; the same command resumes
 """
@@ -191,11 +192,13 @@ def normalised(options: Options) -> Options:
     }
     if options.mask_file is not None:
         changes["mask_strategy"] = "file"
+    if options.mask_only:
+        return dataclasses.replace(options, **changes)
     if options.filter is None:
         has_cut_off = options.high_pass is not None or options.low_pass is not None
         changes["filter"] = "butterworth" if has_cut_off else "none"
     if options.voxels is None:
-        changes["voxels"] = not (options.atlas or options.mask_only)
+        changes["voxels"] = not options.atlas
     return dataclasses.replace(options, **changes)
 
 

@@ -7,11 +7,14 @@ one costs milliseconds.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-from collections.abc import Callable, Iterator
+import sys
+import time
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -22,6 +25,10 @@ from bidsmask.app.job import Job, Outcome
 from bidsmask.errors import Finding
 
 Work = Callable[[Job], Outcome]
+
+# Between two lines of Python lies one call of the linear algebra, seconds at most. Schedulers
+# kill 30 s after they asked.
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,9 @@ class Resources:
         return cls(n_procs, omp_nthreads or max(1, processors // n_procs))
 
 
-def execute(jobs: Iterator[Job], work: Work, resources: Resources) -> Iterator[Outcome]:
+def execute(
+    jobs: Iterator[Job], work: Work, resources: Resources, *, stop_on_failure: bool = False
+) -> Generator[Outcome]:
     """Do the work of every Job and yield the Outcomes as they come.
 
     Parameters
@@ -50,6 +59,8 @@ def execute(jobs: Iterator[Job], work: Work, resources: Resources) -> Iterator[O
     work : callable
         A function at the top of a module; it turns a Job into an Outcome and does not raise.
     resources : Resources
+    stop_on_failure : bool
+        Whether to start nothing more after the first failed Job.
 
     Yields
     ------
@@ -57,25 +68,26 @@ def execute(jobs: Iterator[Job], work: Work, resources: Resources) -> Iterator[O
         One for each Job. A Job whose process died has failed, and no other with it. When the
         iterator is closed, or an interrupt is raised in it, the processes are ended.
     """
-    first, second = next(jobs, None), None
-    if first is not None:
-        second = next(jobs, None)
-    if first is None:
+    ahead = list(itertools.islice(jobs, 2))
+    if len(ahead) == 2:
+        jobs = itertools.chain(ahead, jobs)
+        yield from in_processes(jobs, work, resources, stop_on_failure=stop_on_failure)
         return
-    if second is None:
-        # A single Job needs no process of its own, which would cost it the start-up twice.
+    # A single Job needs no process of its own, which would cost it the start-up twice.
+    for job in ahead:
         with threadpool_limits(resources.n_threads, user_api="blas"):
-            yield work(first)
-        return
+            yield work(job)
+
+
+def in_processes(
+    jobs: Iterator[Job], work: Work, resources: Resources, *, stop_on_failure: bool
+) -> Generator[Outcome]:
+    """Execute each Job in a process of its own."""
     context = process_context()
-    waiting: list[Job] = [first, second]
     running: dict[int, Running] = {}
     try:
-        while waiting or running:
-            while len(running) < resources.n_procs:
-                job = waiting.pop(0) if waiting else next(jobs, None)
-                if job is None:
-                    break
+        while True:
+            for job in itertools.islice(jobs, resources.n_procs - len(running)):
                 one = Running.start(context, job, work, resources.n_threads)
                 running[one.process.sentinel] = one
             if not running:
@@ -84,12 +96,13 @@ def execute(jobs: Iterator[Job], work: Work, resources: Resources) -> Iterator[O
             ready = set(multiprocessing.connection.wait([*pipes, *running]))
             for sentinel, one in list(running.items()):
                 if sentinel in ready or one.pipe in ready:
+                    outcome = one.outcome()
                     del running[sentinel]
-                    yield one.outcome()
+                    if stop_on_failure and outcome.status == "failed":
+                        jobs = iter(())
+                    yield outcome
     finally:
-        for one in running.values():
-            one.process.kill()
-            one.process.join()
+        end(running.values())
 
 
 def process_context() -> BaseContext:
@@ -122,7 +135,7 @@ class Running:
         """Return what the process sent, or a failed Outcome if it died before."""
         try:
             outcome: Outcome = self.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # it ended before or within its message
             self.process.join()
             return died(self.job, self.process.exitcode or 0)
         finally:
@@ -137,9 +150,21 @@ def serve(
     """Do the work of one Job in this process and send its Outcome."""
     # An interrupt at the keyboard reaches every process; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # An exception, so that what is half-written is cleared away.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with threadpool_limits(n_threads, user_api="blas"):
         pipe.send(work(job))
+
+
+def end(some: Collection[Running]) -> None:
+    """End processes: kindly, so that they clear away what is half-written, or else by force."""
+    for one in some:
+        one.process.terminate()
+    deadline = time.monotonic() + PATIENCE_S
+    for one in some:
+        one.process.join(max(0.0, deadline - time.monotonic()))
+        one.process.kill()
+        one.process.join()
 
 
 def died(job: Job, exit_code: int) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 from bidsmask.app.options import Options
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.run import Run
-from bidsmask.errors import Finding
+from bidsmask.errors import BidsmaskError, Finding
 
 Status = Literal["done", "up to date", "failed"]
 
@@ -43,7 +44,7 @@ class Outcome:
     Attributes
     ----------
     label, participant : str
-        Of the Job.
+        Of the Job, or of that which could not become one.
     status : {"done", "up to date", "failed"}
     exit_code : int
         0, or that of the error that stopped it.
@@ -69,15 +70,18 @@ class Outcome:
     crash: str = ""
 
     @classmethod
-    def crashed(cls, job: Job, error: Exception, crash: str) -> Outcome:
-        """Return the Outcome of a Job that was stopped by a fault of ours."""
-        participant = job.run.participant
-        finding = Finding(
-            "error",
-            "crash",
-            job.label,
-            f"was stopped by a fault of bidsmask: {type(error).__name__}: {error}",
-            "Please report it, with the crash file in the log folder.",
-            participant,
-        )
-        return cls(job.label, participant, "failed", 70, findings=(finding,), crash=crash)
+    def failed(cls, label: str, participant: str, error: Exception) -> Outcome:
+        """Return what becomes of that which an error stopped: the data's, or a fault of ours."""
+        if isinstance(error, BidsmaskError):
+            finding, exit_code, crash = Finding.of(error, participant), error.exit_code, ""
+        else:
+            finding = Finding(
+                "error",
+                "crash",
+                label,
+                f"was stopped by a fault of bidsmask: {type(error).__name__}: {error}",
+                "Please report it, with the crash file in the log folder.",
+                participant,
+            )
+            exit_code, crash = 70, "".join(traceback.format_exception(error))
+        return cls(label, participant, "failed", exit_code, findings=(finding,), crash=crash)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.bids.publish import publish
 from bidsmask.bids.tables import table_bytes
-from bidsmask.errors import Finding, WritingFailed
+from bidsmask.errors import BidsmaskError, Finding, WritingFailed
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -70,6 +71,13 @@ class Ledger:
         self.note(outcome.findings)
         if outcome.crash:
             publish(self.folder / f"crash-{outcome.label}.txt", outcome.crash.encode())
+
+    def crash(self, error: Exception) -> BidsmaskError:
+        """Keep the fault of ours that stopped everything; return it as what the user reads."""
+        path = self.folder / "crash.txt"
+        publish(path, "".join(traceback.format_exception(error)).encode())
+        problem = f"was stopped by a fault of its own: {type(error).__name__}: {error}"
+        return BidsmaskError("bidsmask", problem, f"Please report it, with {path}.")
 
     def close(self) -> None:
         """Write the table of findings."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ from bidsmask.bids.description import publish_atlas_description
 from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
 from bidsmask.bids.tables import table_bytes, write_signals
 from bidsmask.cleaning.operator import Cleaned, clean
-from bidsmask.errors import BidsmaskError, Finding
 from bidsmask.images.stream import mean_volume
 from bidsmask.images.write import nifti_bytes
 from bidsmask.masks.given import load_mask
@@ -53,11 +51,8 @@ def run_job(job: Job) -> Outcome:
     try:
         work = Work(job, prepare(job))
         work.do()
-    except BidsmaskError as error:
-        findings = (Finding.of(error, participant),)
-        return Outcome(job.label, participant, "failed", error.exit_code, findings=findings)
     except Exception as error:
-        return Outcome.crashed(job, error, traceback.format_exc())
+        return Outcome.failed(job.label, participant, error)
     return Outcome(
         job.label,
         participant,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.options import Options
@@ -14,18 +14,18 @@ from bidsmask.app.products import Product
 from bidsmask.bids.dataset import Dataset, participants
 from bidsmask.bids.layout import find_runs
 from bidsmask.bids.selection import Selection, read_filter_file
-from bidsmask.errors import BidsmaskError, Finding, NothingSelected
+from bidsmask.errors import DataError, Finding, NothingSelected
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the plan says of a participant, or of one of his Jobs.
+    """What the plan says of a participant, or of one of his runs.
 
     Attributes
     ----------
     participant : str
     job : Job or None
-        None for what concerns the participant as a whole.
+        None for the participant as a whole, and for a run that cannot become a Job.
     products : tuple of Product
         All that the Job writes.
     stale : tuple of Product
@@ -41,6 +41,11 @@ class Step:
     stale: tuple[Product, ...] = ()
     outcome: Outcome | None = None
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is about a run, not about the participant as a whole."""
+        return self.job is not None or self.outcome is not None
 
 
 def select_participants(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
@@ -85,11 +90,23 @@ def plan(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator[
     for participant in labels:
         try:
             runs, findings = find_runs(dataset, participant, wanted)
-        except BidsmaskError as error:
-            runs, findings = [], [Finding.of(error, participant)]
-        yield Step(participant, findings=tuple(findings))
+        except Exception as error:
+            yield Step(participant)
+            failed = Outcome.failed(f"sub-{participant}", participant, error)
+            yield Step(participant, outcome=failed)
+            continue
+        yield Step(participant, findings=tuple(f for f in findings if f.severity != "error"))
+        for finding in findings:
+            if finding.severity == "error":
+                yield Step(participant, outcome=not_a_run(finding))
         for run in runs:
             yield preflight(Job(run, options, dataset))
+
+
+def not_a_run(finding: Finding) -> Outcome:
+    """Return the Outcome of a series that cannot become a run."""
+    label = Path(finding.where).name
+    return Outcome(label, finding.participant, "failed", DataError.exit_code, findings=(finding,))
 
 
 def preflight(job: Job) -> Step:
@@ -97,13 +114,8 @@ def preflight(job: Job) -> Step:
     participant = job.run.participant
     try:
         preparation = prepare(job)
-    except BidsmaskError as error:
-        findings = (Finding.of(error, participant),)
-        outcome = Outcome(job.label, participant, "failed", error.exit_code, findings=findings)
-        return Step(participant, job, outcome=outcome)
     except Exception as error:
-        outcome = Outcome.crashed(job, error, traceback.format_exc())
-        return Step(participant, job, outcome=outcome)
+        return Step(participant, job, outcome=Outcome.failed(job.label, participant, error))
     products = preparation.products
     stale = tuple(one for one in products if job.options.force or not one.is_up_to_date())
     done = None if stale else Outcome(job.label, participant, "up to date")

@@ -18,13 +18,14 @@ from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
 from bidsmask.app.products import Names, fingerprint
-from bidsmask.app.timing import read_events, repetition_time
+from bidsmask.app.sidecars import spatial
+from bidsmask.app.timing import read_events, repetition_time, start_time
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.tables import read_table
 from bidsmask.cleaning.censoring import censor
 from bidsmask.cleaning.confounds import select_regressors
 from bidsmask.cleaning.operator import build_operator
-from bidsmask.cleaning.table import normal_names
+from bidsmask.cleaning.table import numbers, table_of_run
 from bidsmask.errors import (
     GridMismatch,
     MissingCompanion,
@@ -38,6 +39,8 @@ from bidsmask.masks.strategies import parse_arguments
 
 # Fewer degrees of freedom than this make a correlation of .5 a matter of chance (p > .05).
 FEW_DEGREES_OF_FREEDOM = 15
+# Columns of the confounds that the table of volumes shows, whether or not they are used.
+MOTION = ("framewise_displacement", "std_dvars")
 
 
 def prepare(job: Job) -> Preparation:
@@ -64,7 +67,7 @@ def prepare(job: Job) -> Preparation:
             run.bold, "has a single volume, which cannot be cleaned", "Give --mask-only."
         )
     t_r_s = repetition_time(job, image, notes)
-    confounds = normal_names(read_table(run.confounds)) if run.confounds else None
+    confounds = read_confounds(run.confounds, image.n_volumes) if run.confounds else None
     events = read_events(run.events, notes) if run.events else None
 
     inputs = Inputs.of(job, image, t_r_s, mask.product.fingerprint)
@@ -91,6 +94,18 @@ def prepare(job: Job) -> Preparation:
     )
 
 
+def read_confounds(path: Path, n_volumes: int) -> pd.DataFrame:
+    """Return the confounds of a run of so many volumes, under today's names of fMRIPrep.
+
+    Raises
+    ------
+    UnusableTable
+        It is not of this run, or holds text where the table of volumes shows a number.
+    """
+    table = table_of_run(read_table(path), n_volumes, path)
+    return table.assign(**{one: numbers(table, one, path) for one in MOTION if one in table})
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Identities of what the products of a run are made from."""
@@ -101,6 +116,11 @@ class Inputs:
     events: str
     t_r_s: float
     n_volumes: int
+
+    @property
+    def timing(self) -> tuple[object, ...]:
+        """What tells when the volumes were, and which of them can be kept."""
+        return self.confounds, self.t_r_s, self.n_volumes
 
     @classmethod
     def of(cls, job: Job, image: Image, t_r_s: float, mask: str) -> Inputs:
@@ -140,7 +160,7 @@ def plan_mask(job: Job, image: Image) -> MaskPlan:
                 "Give a mask on the grid of the run, or --mask-strategy epi.",
             )
     made_from = identity(source if source is not None else run.bold)
-    told = fingerprint("mask", strategy, arguments, made_from)
+    told = fingerprint("mask", strategy, arguments, made_from, spatial(job))
     return MaskPlan(strategy, arguments, source, Names(job, strategy).mask(told))
 
 
@@ -170,27 +190,31 @@ def plan_cleaning(
             f"has {left:.1f} degrees of freedom left after {choice.name}: {operator.freedom}",
             "Use fewer confounds, a wider band, or longer runs.",
         )
-    timing = (inputs.confounds, inputs.events, inputs.t_r_s, inputs.n_volumes)
-    told = fingerprint("volumes", asdict(choice.thresholds), *timing)
-    signals = fingerprint("voxels", told, inputs.bold, inputs.mask, *signal_options(job, choice))
+    thresholds = asdict(choice.thresholds)
+    volumes = fingerprint("volumes", thresholds, inputs.events, *inputs.timing)
+    signals = signals_fingerprint("voxels", job, choice, inputs)
     return CleaningPlan(
         choice=choice,
         censoring=censoring,
         operator=operator,
-        volumes=names.volumes(told, choice.name),
+        volumes=names.volumes(volumes, choice.name),
         voxels=names.signals(signals, choice.name, None) if job.options.voxels else None,
     )
 
 
-def signal_options(job: Job, choice: CleaningChoice) -> tuple[object, ...]:
-    """Return the options that touch the signals."""
+def signals_fingerprint(what: str, job: Job, choice: CleaningChoice, inputs: Inputs) -> str:
+    """Return the Fingerprint of signals: of voxels, or of regions of a known coverage."""
     options = job.options
-    return (
-        asdict(choice.confounds),
-        asdict(choice.cleaning),
+    return fingerprint(
+        what,
+        asdict(choice),
+        *inputs.timing,
+        inputs.bold,
+        inputs.mask,
         options.smoothing_fwhm,
         options.keep_censored,
         options.format,
+        start_time(job),
     )
 
 
@@ -237,20 +261,11 @@ def plan_atlas(
         )
     region_names = read_region_names(choice.table) if choice.table else {}
     tables = [identity(choice.table)] if choice.table else []
-    # The grid of the run is told by its mask, which is on it.
-    labels = fingerprint("atlas", identity(choice.image), tables, grid_of(job))
+    labels = fingerprint("atlas", identity(choice.image), tables, grid_of(job), spatial(job))
     coverage = fingerprint("coverage", labels, inputs.mask)
     signals = tuple(
         names.signals(
-            fingerprint(
-                "regions",
-                coverage,
-                plan.volumes.fingerprint,
-                inputs.bold,
-                *signal_options(job, plan.choice),
-            ),
-            plan.choice.name,
-            choice.name,
+            signals_fingerprint(coverage, job, plan.choice, inputs), plan.choice.name, choice.name
         )
         for plan in cleanings
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -14,6 +15,7 @@ from bidsmask.app.ledger import Ledger
 from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
 from bidsmask.app.plan import Step, plan, select_participants
+from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.dataset import Dataset, find_dataset
 from bidsmask.bids.description import (
     Origin,
@@ -22,7 +24,15 @@ from bidsmask.bids.description import (
     publish_participants,
 )
 from bidsmask.bids.publish import remove_leftovers
-from bidsmask.errors import Finding, MissingInput, NothingSelected, UsageError
+from bidsmask.errors import (
+    BidsmaskError,
+    DataError,
+    Finding,
+    MissingInput,
+    NothingSelected,
+    UsageError,
+)
+from bidsmask.images.image import open_image
 from bidsmask.masks.strategies import parse_arguments
 
 
@@ -76,12 +86,20 @@ def run(options: Options, screen: Screen) -> int:
 def check_choices(options: Options) -> None:
     """Refuse, before anything is looked at, what no run could make sense of."""
     cleaning_choices(options)
-    atlas_choices(options.atlas)
     if options.mask_strategy != "auto":
         parse_arguments(options.mask_strategy, options.mask_args)
     for path in (options.mask_file, options.bids_filter_file):
         if path is not None and not path.is_file():
             raise MissingInput(str(path), "is not there")
+    try:
+        if options.mask_file is not None:
+            open_image(options.mask_file)
+        for atlas in atlas_choices(options.atlas):
+            open_image(atlas.image)
+            if atlas.table is not None:
+                read_region_names(atlas.table)
+    except DataError as error:
+        raise MissingInput(error.where, error.problem, error.advice) from error
 
 
 def work_through(
@@ -91,7 +109,7 @@ def work_through(
     seen = []
     for step in steps:
         seen.append(step)
-        if step.job is not None:
+        if step.is_run:
             break
     else:
         raise nothing_selected(dataset, seen)
@@ -103,14 +121,20 @@ def work_through(
     screen.start(len(labels))
     resources = Resources.of(options.n_procs, options.omp_nthreads)
     jobs = ready(itertools.chain(seen, steps), options, dataset, ledger, screen)
+    outcomes = execute(jobs, run_job, resources, stop_on_failure=options.stop_on_first_crash)
     try:
-        for outcome in execute(jobs, run_job, resources):
-            ledger.record(outcome)
-            screen.outcome(outcome)
+        with contextlib.closing(outcomes):
+            for outcome in outcomes:
+                ledger.record(outcome)
+                screen.outcome(outcome)
+    except BidsmaskError:
+        raise
+    except Exception as error:
+        raise ledger.crash(error) from error
     finally:
+        screen.end(ledger)
         publish_participants(dataset.output, origin)
         ledger.close()
-        screen.end(ledger)
     return ledger.exit_code
 
 
@@ -123,13 +147,13 @@ def ready(
             return
         screen.step(step)
         ledger.note(step.findings)
-        if step.job is None:
-            remove_leftovers(dataset.output / f"sub-{step.participant}")
-        elif step.outcome is not None:
+        if step.outcome is not None:
             ledger.record(step.outcome)
             screen.outcome(step.outcome)
-        else:
+        elif step.job is not None:
             yield step.job
+        else:
+            remove_leftovers(dataset.output / f"sub-{step.participant}")
 
 
 def nothing_selected(dataset: Dataset, steps: Sequence[Step] = ()) -> NothingSelected:

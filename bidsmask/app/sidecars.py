@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +12,7 @@ from bidsmask import __version__
 from bidsmask.app.job import Job
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.products import Product
+from bidsmask.app.timing import start_time
 from bidsmask.cleaning.operator import Cleaned
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals
@@ -155,7 +155,7 @@ def signals_sidecar(
         "Description": f"Cleaned signal of {what}: a column each, a row per volume.",
         "SamplingFrequency": 1 / preparation.t_r_s,
         "RepetitionTime": preparation.t_r_s,
-        "StartTime": run.metadata.get("StartTime", 0.0),
+        "StartTime": start_time(job),
         "Sources": [job.dataset.uri(path) for path in sources],
         "SpatialReference": spatial(job)["SpatialReference"],
         "MaskFile": job.dataset.uri(preparation.mask.product.path),
@@ -208,5 +208,6 @@ def mean_displacement(preparation: Preparation) -> float | None:
     confounds = preparation.confounds
     if confounds is None or "framewise_displacement" not in confounds:
         return None
-    mean = float(np.nanmean(confounds["framewise_displacement"].to_numpy(float)))
-    return None if math.isnan(mean) else round(mean, 6)
+    displacement = confounds["framewise_displacement"].to_numpy(float)
+    known = displacement[np.isfinite(displacement)]
+    return round(float(known.mean()), 6) if len(known) else None

@@ -67,6 +67,13 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
     return t_r_s
 
 
+def start_time(job: Job) -> float:
+    """Return when the first volume was, s, as the sidecar says; 0 where it says no number."""
+    said = job.run.metadata.get("StartTime")
+    is_number = isinstance(said, int | float) and math.isfinite(said)
+    return float(said) if is_number else 0.0  # type: ignore[arg-type]
+
+
 def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:
     """Return the events of a run; None, and a warning, where the table cannot serve."""
     try:

@@ -55,18 +55,20 @@ def publish(path: Path, content: Content) -> None:
     """
     try:
         _make_folder(path.parent)
-        temporary, descriptor = _open_temporary(path.parent)
+        temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         try:
-            _fill(descriptor, content)
-            _sync(descriptor)
-            _rename(temporary, path)
+            descriptor = _create_locked(temporary)
+            try:
+                _fill(descriptor, content)
+                _sync(descriptor)
+                _rename(temporary, path)
+            finally:
+                os.close(descriptor)
         except BaseException:
             # Also for an interrupt: what cannot be removed now is a leftover like any other.
             with suppress(OSError):
                 _remove(temporary)
             raise
-        finally:
-            os.close(descriptor)
         _sync_folder(path.parent)
     except OSError as error:
         raise _writing_failed(path, error) from error
@@ -185,16 +187,15 @@ def _remove_if_abandoned(path: Path) -> bool:
     return True
 
 
-def _open_temporary(folder: Path) -> tuple[Path, int]:
-    """Create and lock a file of a new name in the folder; return its path and descriptor."""
+def _create_locked(path: Path) -> int:
+    """Create and lock a file; return its descriptor."""
     while True:
-        path = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         descriptor = _create(path)
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between the two calls another process may have taken it for a leftover.
         if os.fstat(descriptor).st_nlink:
-            return path, descriptor
+            return descriptor
         os.close(descriptor)
 
 
