@@ -3,6 +3,10 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 DEMO ?= demo
+# A real dataset for two of the benchmarks; users need none.
+REAL ?= ../shared/data
+REAL_IMAGE := studyforrest/derivatives/fmriprep/sub-02/func/sub-02_task-oneback_run-1_desc-coreg_boldref.nii.gz
+REAL_ATLAS := templateflow/tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_res-02_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz
 
 .PHONY: help demo test test-slow check bench coverage clean
 help:
@@ -47,7 +51,14 @@ check: $(VENV)/.dev
 	$(BIN)/codespell
 
 bench: $(VENV)/.test
-	@set -e; for one in benchmarks/*.py; do echo; echo "== $$one"; $(BIN)/python $$one; done
+	$(BIN)/python benchmarks/truth.py
+	$(BIN)/python benchmarks/tsv.py
+	$(BIN)/python benchmarks/indexing.py
+	$(BIN)/python benchmarks/speed.py
+	@if [ -d $(REAL) ]; then set -x; \
+		$(BIN)/python benchmarks/real.py $(REAL)/studyforrest $(REAL)/$(REAL_ATLAS); \
+		$(BIN)/python benchmarks/bitflips.py $(REAL)/$(REAL_IMAGE); \
+	else echo "no real data in $(REAL): real.py and bitflips.py are left out"; fi
 
 coverage: $(VENV)/.test
 	$(BIN)/coverage run -m pytest -q -m "not slow"
