@@ -24,7 +24,10 @@ def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> np
     Returns
     -------
     array of target's shape, dtype of `voxels`
-        0 outside the source grid, as nilearn's `resample_img(interpolation="nearest")`.
+        0 where the centre of a target voxel lies in no source voxel. nilearn's
+        `resample_img(interpolation="nearest")` ends half a voxel earlier, at the centres of
+        the outermost voxels, and there a rounding error decides: on a grid with its axes in
+        another order, whole planes come back empty.
     """
     to_source = np.linalg.inv(source.affine) @ target.affine
     moved: npt.NDArray[Any] = ndimage.affine_transform(
@@ -33,7 +36,7 @@ def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> np
         offset=to_source[:3, 3],
         output_shape=target.shape,
         order=0,
-        mode="constant",
+        mode="grid-constant",
         cval=0,
     )
     return moved
