@@ -183,12 +183,11 @@ class Finding:
     @classmethod
     def of(cls, error: BidsmaskError, participant: str = "") -> Finding:
         """Return the error as a finding of severity `error`."""
-        return cls(
-            "error", error.code, str(error.where), error.problem, error.advice, participant
-        )
+        return cls("error", error.code, str(error.where), error.problem, error.advice, participant)
 
 
 def sentence(where: str | Path, problem: str, advice: str) -> str:
-    """Return `where problem. advice`, with a path shown by its name."""
+    """Return `where problem. advice.`, with a path shown by its name."""
     name = Path(where).name if "/" in str(where) else str(where)
-    return f"{name} {problem}. {advice}".rstrip()
+    stop = "" if not advice or advice.endswith((".", "?", "!")) else "."
+    return f"{name} {problem}. {advice}{stop}".rstrip()

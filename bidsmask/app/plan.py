@@ -16,6 +16,9 @@ from bidsmask.bids.layout import find_runs
 from bidsmask.bids.selection import Selection, read_filter_file
 from bidsmask.errors import DataError, Finding, NothingSelected
 
+# To say what labels there are, so many participants are enough.
+LOOKED_AT = 20
+
 
 @dataclass(frozen=True)
 class Step:
@@ -63,13 +66,44 @@ def select_participants(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
         )
     unknown = [label for label in wanted if label not in known]
     if unknown:
-        near = get_close_matches(unknown[0], known, n=3, cutoff=0.4) or known[:3]
         raise NothingSelected(
             f"participant {unknown[0]}",
             f"is not in the dataset, which has {len(known)}",
-            f"Near to it: {', '.join(near)}.",
+            f"Near to it: {near_to(unknown[0], known)}.",
         )
     return [label for label in known if not wanted or label in wanted]
+
+
+def near_to(label: str, known: Sequence[str]) -> str:
+    """Return the labels that are spelt most like one, or the first where none is."""
+    return ", ".join(get_close_matches(label, known, n=3, cutoff=0.4) or known[:3])
+
+
+def nothing_selected(
+    dataset: Dataset, participants: Sequence[str], options: Options
+) -> NothingSelected:
+    """Return the error that says why there is no run, from what the first participants have."""
+    seen = [find_runs(dataset, one) for one in participants[:LOOKED_AT]]
+    entities = [run.entities for runs, _ in seen for run in runs]
+    asked = [
+        *(("ses", label, Selection(sessions=(label,))) for label in options.session_label),
+        *(("task", label, Selection(tasks=(label,))) for label in options.task_label),
+        *(("run", label, Selection(runs=(label,))) for label in options.run_label),
+        *(("space", label, Selection(spaces=(label,))) for label in options.space),
+    ]
+    for key, label, alone in asked:
+        if entities and not any(alone.takes(one) and alone.takes_space(one) for one in entities):
+            none = "func" if key == "space" else "none"
+            near = near_to(label, sorted({one.get(key) or none for one in entities}))
+            return NothingSelected(
+                f"{key}-{label}", "selects no functional run", f"There is {near}."
+            )
+    reasons = list(dict.fromkeys(f.problem for _, findings in seen for f in findings))
+    return NothingSelected(
+        str(dataset.roots[0]),
+        "has no functional run that the labels and filters select",
+        f"What was seen: {'; '.join(reasons[:5])}." if reasons else "Leave some of them out.",
+    )
 
 
 def selection(options: Options) -> Selection:

@@ -14,7 +14,7 @@ from bidsmask.app.job import Job, Outcome
 from bidsmask.app.ledger import Ledger
 from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
-from bidsmask.app.plan import Step, plan, select_participants
+from bidsmask.app.plan import Step, nothing_selected, plan, select_participants
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.dataset import Dataset, find_dataset
 from bidsmask.bids.description import (
@@ -29,7 +29,6 @@ from bidsmask.errors import (
     DataError,
     Finding,
     MissingInput,
-    NothingSelected,
     UsageError,
 )
 from bidsmask.images.image import open_image
@@ -78,7 +77,7 @@ def run(options: Options, screen: Screen) -> int:
     if options.dry_run:
         n_jobs = screen.planned(steps, dataset.findings)
         if not n_jobs:
-            raise nothing_selected(dataset)
+            raise nothing_selected(dataset, labels, options)
         return 0
     return work_through(options, dataset, labels, steps, screen)
 
@@ -112,7 +111,7 @@ def work_through(
         if step.is_run:
             break
     else:
-        raise nothing_selected(dataset, seen)
+        raise nothing_selected(dataset, labels, options)
 
     origin = Origin({name: dataset.output / link for name, link in dataset.links().items()})
     findings = prepare_output(dataset.output, origin, ())
@@ -154,14 +153,3 @@ def ready(
             yield step.job
         else:
             remove_leftovers(dataset.output / f"sub-{step.participant}")
-
-
-def nothing_selected(dataset: Dataset, steps: Sequence[Step] = ()) -> NothingSelected:
-    """Return the error that says that there is no run to work on."""
-    reasons = list(dict.fromkeys(f.problem for step in steps for f in step.findings))
-    advice = f"What was seen: {'; '.join(reasons[:5])}." if reasons else ""
-    return NothingSelected(
-        str(dataset.roots[0]),
-        "has no functional run that the labels and filters select",
-        advice or "Leave some of them out.",
-    )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import resource
-import struct
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bidsmask.errors import BidsmaskError
+from bidsmask.cli import main
 from tests.make_app import run_app
 from tests.make_images import nifti_content, random_stored, write_image
 from tests.make_runs import (
@@ -27,6 +26,9 @@ from tests.make_runs import (
     write_dataset,
     write_run,
 )
+from tests.make_trees import DERIVATIVE, RAW
+
+OURS = {**DERIVATIVE, "GeneratedBy": [{"Name": "bidsmask"}]}
 
 Spoil = Callable[[SmallRun], object]
 
@@ -71,12 +73,12 @@ def linked_to(target: str) -> Spoil:
     return spoil
 
 
-def claims(*shape: int, version: int = 1) -> Spoil:
-    """Return what writes a header that claims a shape over four bytes of voxels."""
+def claim(*shape: int, version: int = 1) -> bytes:
+    """Return a file whose header claims a shape over four bytes of voxels."""
     dim = np.ones(8, int)
     dim[0], dim[1 : 1 + len(shape)] = len(shape), shape
     content = nifti_content(random_stored((2, 1, 1)), version=version, fields={"dim": dim})
-    return lambda run: run.bold.write_bytes(gzip.compress(content))
+    return gzip.compress(content)
 
 
 def other_mask(values: np.ndarray, **options: object) -> Spoil:
@@ -106,7 +108,9 @@ NARROW = ("--high-pass", "0.01", "--low-pass", "0.02")
 
 CASES = {
     # The series
-    "truncated": Case(rewritten(lambda b: b[: len(b) // 2]), ("bold", "cut off"), code="damaged-file"),
+    "truncated": Case(
+        rewritten(lambda b: b[: len(b) // 2]), ("bold", "cut off"), code="damaged-file"
+    ),
     "truncated in its last 8 bytes": Case(rewritten(lambda b: b[:-5]), ("bold", "cut off")),
     "truncated by all of its last 8 bytes": Case(rewritten(lambda b: b[:-8]), ("bold", "cut off")),
     "truncated within the header": Case(rewritten(lambda b: b[:60]), ("bold", "cut off")),
@@ -127,9 +131,11 @@ CASES = {
         linked_to("../.git/annex/objects/a/b/MD5E-s7--0.nii.gz"), ("bold", "git-annex", "datalad")
     ),
     "a dangling link": Case(linked_to("nowhere.nii.gz"), ("bold", "nowhere.nii.gz")),
-    "a claim of 2^40 voxels": Case(claims(8192, 8192, 16384), ("bold", "16384", "cannot hold")),
+    "a claim of 2^40 voxels": Case(
+        rewritten(lambda _: claim(8192, 8192, 16384)), ("bold", "16384", "cannot hold")
+    ),
     "a claim of 2^62 voxels": Case(
-        claims(2**20, 2**20, 2**20, 4, version=2), ("bold", "cannot hold")
+        rewritten(lambda _: claim(2**20, 2**20, 2**20, 4, version=2)), ("bold", "cannot hold")
     ),
     "3D": Case(
         lambda run: run.replace(random_stored(SHAPE)),
@@ -155,7 +161,9 @@ CASES = {
         code="bad-timing",
     ),
     "a repetition time of zero": Case(
-        lambda run: run.metadata(RepetitionTime=0), ("bold", "RepetitionTime of 0"), code="bad-timing"
+        lambda run: run.metadata(RepetitionTime=0),
+        ("bold", "RepetitionTime of 0"),
+        code="bad-timing",
     ),
     "a repetition time in words": Case(
         lambda run: run.metadata(RepetitionTime="2 s"), ("bold", "RepetitionTime of '2 s'")
@@ -182,7 +190,9 @@ CASES = {
         lambda run: run.bold_sidecar.write_text("[]"), ("bold.json", "not a JSON object")
     ),
     "an unknown entity in its name": Case(
-        lambda run: run.bold.rename(run.bold.with_name(run.bold.name.replace("_desc", "_foo-1_desc"))),
+        lambda run: run.bold.rename(
+            run.bold.with_name(run.bold.name.replace("_desc", "_foo-1_desc"))
+        ),
         ("foo-1", "BIDS does not know"),
     ),
     "a cut-off above Nyquist": Case(
@@ -208,7 +218,8 @@ CASES = {
         other_mask(np.ones((*SHAPE, 2), np.uint8)), ("brain_mask", "2 volumes")
     ),
     "a damaged mask": Case(
-        lambda run: run.mask.write_bytes(flip(run.mask.read_bytes(), 0.9)), ("brain_mask", "damaged")
+        lambda run: run.mask.write_bytes(flip(run.mask.read_bytes(), 0.9)),
+        ("brain_mask", "damaged"),
     ),
     "no mask where one is asked for": Case(
         lose("mask"),
@@ -217,7 +228,9 @@ CASES = {
         code="missing-companion",
     ),
     "nothing to find a mask in": Case(
-        lambda run: run.replace(np.zeros((*SHAPE, 40), np.int16)), ("bold",), ("--mask-strategy", "epi")
+        lambda run: run.replace(np.zeros((*SHAPE, 40), np.int16)),
+        ("bold",),
+        ("--mask-strategy", "epi"),
     ),
     # The confounds
     "confounds of another length": Case(
@@ -249,18 +262,23 @@ CASES = {
         ("confounds", "n/a", "csf", "row 8"),
     ),
     "a word in a used column": Case(
-        confounds(lambda table: table.astype({"csf": object}).replace({"csf": {table.csf[7]: "x"}})),
+        confounds(
+            lambda table: table.astype({"csf": object}).replace({"csf": {table.csf[7]: "x"}})
+        ),
         ("confounds", "'x'", "csf", "row 8"),
     ),
     "a word in a column that is shown": Case(
-        confounds(lambda table: table.assign(std_dvars="high")), ("confounds", "'high'", "std_dvars")
+        confounds(lambda table: table.assign(std_dvars="high")),
+        ("confounds", "'high'", "std_dvars"),
     ),
     "infinity in a used column": Case(
-        confounds(lambda table: table.loc.__setitem__((7, "csf"), np.inf)), ("confounds", "csf", "inf")
+        confounds(lambda table: table.loc.__setitem__((7, "csf"), np.inf)),
+        ("confounds", "csf", "inf"),
     ),
     "empty confounds": Case(lambda run: run.confounds.write_text(""), ("confounds", "empty")),
     "ragged confounds": Case(
-        lambda run: run.confounds.write_text(run.confounds.read_text() + "1\t2\n"), ("confounds", "42")
+        lambda run: run.confounds.write_text(run.confounds.read_text() + "1\t2\n"),
+        ("confounds", "42"),
     ),
     "binary confounds": Case(
         lambda run: run.confounds.write_bytes(b"\xff\xfe\x00"), ("confounds", "UTF-8")
@@ -288,9 +306,9 @@ CASES = {
     ),
     "too few volumes for the filter": Case(
         lambda run: None,
-        ("bold", "20 volumes", "more than"),
+        ("bold", "16 volumes", "needs more than"),
         (*PLAIN, "--high-pass", "0.05", "--padding", "odd"),
-        run={"n_volumes": 20},
+        run={"n_volumes": 16},
     ),
     "no degrees of freedom left": Case(
         lambda run: None, ("bold", "degrees of freedom"), NARROW, code="no-degrees-of-freedom"
@@ -325,3 +343,241 @@ def test_a_spoilt_run_alone(tmp_path, capsys, name):
     assert not leftovers(tmp_path / "out")
     assert not list((tmp_path / "out").glob("logs/run-*/crash*"))
     assert contents(runs[0].root) == before
+
+
+def test_spoilt_runs_beside_a_sound_one_cost_it_nothing(tmp_path, capsys):
+    cases = [case for case in CASES.values() if not (case.options or case.run)]
+    labels = [f"{number:02}" for number in range(1, len(cases) + 1)]
+    runs = write_dataset(tmp_path / "in", labels)
+    for case, run in zip(cases, runs, strict=True):
+        case.spoil(run)
+    write_run(tmp_path / "in", "99")
+    assert run_app(tmp_path / "in", tmp_path / "out", "--n-procs", "2") == 1
+    said = capsys.readouterr().err
+    assert f"1 done, 0 up to date, {len(cases)} failed." in said
+    assert "damaged-file" in said
+    found = sorted((tmp_path / "out").glob("sub-*/func/*timeseries.json"))
+    assert [path.name[:6] for path in found] == ["sub-99"]
+    assert not leftovers(tmp_path / "out")
+    assert run_app(tmp_path / "in", tmp_path / "alone", "--participant-label", "99") == 0
+    assert contents(tmp_path / "out" / "sub-99") == contents(tmp_path / "alone" / "sub-99")
+    rows = next((tmp_path / "out").glob("logs/*/ledger.jsonl")).read_text().splitlines()
+    assert [json.loads(row)["status"] for row in rows].count("failed") == len(cases)
+
+
+def test_a_header_that_claims_a_tebivoxel_allocates_nothing(tmp_path):
+    [run] = write_dataset(tmp_path / "in")
+    assert run_app(tmp_path / "in", tmp_path / "out") == 0
+    tracemalloc.start()
+    for path in (run.bold, run.mask):
+        sound = path.read_bytes()
+        for shape in ((8192, 8192, 16384), (4096, 4096, 4096, 16)):
+            path.write_bytes(claim(*shape))
+            assert run_app(tmp_path / "in", tmp_path / "out") == 65
+        path.write_bytes(sound)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+# The dataset and the command line
+
+
+def without_description(root: Path) -> None:
+    (root / "dataset_description.json").unlink()
+
+
+def with_broken_description(root: Path) -> None:
+    (root / "dataset_description.json").write_text("{")
+
+
+def without_participants(root: Path) -> None:
+    (root / "sub-01").rename(root / "other")
+
+
+def anatomical_only(root: Path) -> None:
+    (root / "sub-01" / "func").rename(root / "sub-01" / "anat")
+
+
+def nothing(root: Path) -> None:
+    """Leave the dataset as it is."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What stops the whole program: `{…}` in the options are paths of the test."""
+
+    exit_code: int
+    words: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    spoil: Callable[[Path], object] = nothing
+    bids_dir: str = "{in}"
+    output_dir: str = "{out}"
+    level: str = "participant"
+
+
+MNI = "space-MNI152NLin2009cAsym"
+
+REFUSALS = {
+    # 16
+    "no description": Refusal(
+        16, ("dataset_description.json", "missing"), spoil=without_description
+    ),
+    "a broken description": Refusal(
+        16, ("dataset_description.json", "JSON"), spoil=with_broken_description
+    ),
+    "derivatives that are none": Refusal(16, ("empty", "-d"), ("-d", "{empty}")),
+    # 17
+    "an unknown level": Refusal(17, ("'subject'", "participant"), level="subject"),
+    # 18
+    "no participant": Refusal(18, ("no participant", "sub-"), spoil=without_participants),
+    "no functional run": Refusal(18, ("no functional run",), spoil=anatomical_only),
+    "an unknown participant": Refusal(
+        18, ("participant 011", "Near to it: 01"), ("--participant-label", "01", "sub-011")
+    ),
+    "an unknown task": Refusal(18, ("task-rset", "rest"), ("--task-label", "rset")),
+    "an unknown session": Refusal(18, ("ses-pre", "none"), ("--session-label", "pre")),
+    "an unknown run": Refusal(18, ("run-7", "none"), ("--run-label", "7")),
+    "an unknown space": Refusal(
+        18, ("MNI152NLin6Asym", "MNI152NLin2009cAsym"), ("--space", "MNI152NLin6Asym")
+    ),
+    "filters that select nothing": Refusal(
+        18, ("no functional run",), ("--bids-filter-file", "{filters}")
+    ),
+    # 64
+    "the group level": Refusal(64, ("group", "not there yet"), level="group"),
+    "an unknown option": Refusal(64, ("--atlass",), ("--atlass", "x")),
+    "a word for a number": Refusal(64, ("--high-pass", "low"), ("--high-pass", "low")),
+    "an unknown choice": Refusal(64, ("--confounds", "25P", "24P"), ("--confounds", "25P")),
+    "bounds the wrong way round": Refusal(
+        64, ("--high-pass 0.1", "--low-pass 0.01"), ("--high-pass", "0.1", "--low-pass", "0.01")
+    ),
+    "a negative width": Refusal(64, ("--smoothing-fwhm", "-4"), ("--smoothing-fwhm", "-4")),
+    "a width that is no number": Refusal(64, ("--smoothing-fwhm",), ("--smoothing-fwhm", "nan")),
+    "loud and quiet": Refusal(64, ("--quiet", "--verbose"), ("-q", "-v")),
+    "a mask strategy without its file": Refusal(
+        64, ("--mask-strategy file", "--mask-file"), ("--mask-strategy", "file")
+    ),
+    "a mask file beside another strategy": Refusal(
+        64, ("--mask-file", "epi"), ("--mask-file", "{mask}", "--mask-strategy", "epi")
+    ),
+    "an argument that the strategy has not": Refusal(
+        64, ("openning", "opening"), ("--mask-strategy", "epi", "--mask-args", "openning=2")
+    ),
+    "an argument of the wrong kind": Refusal(
+        64, ("opening", "wide"), ("--mask-strategy", "epi", "--mask-args", "opening=wide")
+    ),
+    "signals beside masks alone": Refusal(
+        64, ("--smoothing-fwhm", "--mask-only"), ("--mask-only", "--smoothing-fwhm", "6")
+    ),
+    "nothing to write": Refusal(64, ("--no-voxels", "--atlas"), ("--no-voxels",)),
+    "a filter without cut-off": Refusal(64, ("--filter", "cut-off"), ("--filter", "butterworth")),
+    "a cut-off without filter": Refusal(
+        64, ("--filter none",), ("--filter", "none", "--low-pass", "0.1")
+    ),
+    "components that nobody takes": Refusal(64, ("--n-compcor", "acompcor"), ("--n-compcor", "5")),
+    "no number of components": Refusal(
+        64, ("--n-compcor -1",), ("--confounds", "acompcor", "--n-compcor=-1")
+    ),
+    "no number of dummy scans": Refusal(64, ("--dummy-scans few",), ("--dummy-scans", "few")),
+    "segments without censoring": Refusal(64, ("--min-segment",), ("--min-segment", "5")),
+    "an atlas twice": Refusal(64, ("atlas-blocks",), ("--atlas", "{atlas}", "{copy}")),
+    "an unknown field in the config": Refusal(
+        64, ("config.toml", "hig_pass", "high_pass"), ("--config", "{config}")
+    ),
+    "a config that is no TOML": Refusal(64, ("filters.json", "TOML"), ("--config", "{filters}")),
+    "filters that are no JSON": Refusal(
+        64, ("config.toml", "JSON"), ("--bids-filter-file", "{config}")
+    ),
+    "output of ours for input": Refusal(64, ("out", "output"), ("-d", "{out}")),
+    # 66
+    "no dataset": Refusal(66, ("nowhere", "does not exist"), bids_dir="{nowhere}"),
+    "a file for a dataset": Refusal(66, ("filters.json", "not a folder"), bids_dir="{filters}"),
+    "no derivatives": Refusal(66, ("nowhere", "does not exist"), ("-d", "{nowhere}")),
+    "no mask file": Refusal(66, ("nowhere",), ("--mask-file", "{nowhere}")),
+    "a mask file that is no image": Refusal(66, ("filters.json",), ("--mask-file", "{filters}")),
+    "no atlas": Refusal(66, ("nowhere",), ("--atlas", "{nowhere}")),
+    "no table of the atlas": Refusal(66, ("nowhere",), ("--atlas", "{atlas}={nowhere}")),
+    "an atlas that is no image": Refusal(66, ("filters.json",), ("--atlas", "{filters}")),
+    "a table that doubles an index": Refusal(
+        66, ("doubled.tsv", "index 2 twice", "line 3"), ("--atlas", "{atlas}={doubled}")
+    ),
+    "no config": Refusal(66, ("nowhere",), ("--config", "{nowhere}")),
+    "no filter file": Refusal(66, ("nowhere",), ("--bids-filter-file", "{nowhere}")),
+    # 73
+    "output that is the input": Refusal(73, ("in", "input dataset"), output_dir="{in}"),
+    "output inside the input": Refusal(73, ("deep", "inside"), output_dir="{in}/sub-01/deep"),
+    "output that is a file": Refusal(73, ("filters.json", "not a folder"), output_dir="{filters}"),
+    "output below a file": Refusal(73, ("not a folder",), output_dir="{filters}/out"),
+    "output of another program": Refusal(73, ("fMRIPrep",), output_dir="{other}"),
+    "output with raw data": Refusal(73, ("raw dataset",), output_dir="{raw}"),
+    "output where nobody can write": Refusal(73, ("cannot be",), output_dir="{closed}/out"),
+}
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Write a dataset and what options may name."""
+    [run] = write_dataset(tmp_path / "in")
+    atlas = write_atlas(tmp_path / "atlas")
+    found = {name: tmp_path / name for name in ("in", "out", "nowhere", "empty", "other", "raw")}
+    for name in ("empty", "other", "raw"):
+        found[name].mkdir()
+    for name, kind in (("other", DERIVATIVE), ("raw", RAW), ("out", OURS)):
+        found[name].mkdir(exist_ok=True)
+        (found[name] / "dataset_description.json").write_text(json.dumps(kind))
+    texts = {
+        "config.toml": "hig_pass = 0.1",
+        "filters.json": '{"bold": {"acquisition": "x"}}',
+        "doubled.tsv": "index\tname\n2\ta\n2\tb\n",
+    }
+    for name, text in texts.items():
+        found[name.partition(".")[0]] = tmp_path / name
+        (tmp_path / name).write_text(text)
+    found |= {"mask": run.mask, "atlas": atlas, "closed": closed_folder(tmp_path)}
+    found["copy"] = write_atlas(tmp_path / "copy")
+    return found
+
+
+def closed_folder(tmp_path: Path) -> Path:
+    """Return a folder in which nobody can make another, not even root."""
+    if os.geteuid() == 0:
+        return Path("/proc/self")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    return closed
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_stops_everything(tmp_path, capsys, places, name):
+    case = REFUSALS[name]
+    case.spoil(places["in"])
+    before = contents(tmp_path)
+    arguments = [case.bids_dir, case.output_dir, case.level, *case.options]
+    assert main([one.format(**places) for one in arguments]) == case.exit_code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("bidsmask: error: ")
+    assert err.count("\n") == 1
+    for word in case.words:
+        assert word in err
+    assert contents(tmp_path) == before
+
+
+def test_an_atlas_of_another_space_fails_the_run(tmp_path, capsys):
+    write_dataset(tmp_path / "in")
+    atlas = write_atlas(tmp_path, name="tpl-MNI152NLin6Asym_atlas-blocks_dseg")
+    assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", atlas) == 65
+    said = capsys.readouterr().err
+    for word in ("grid-mismatch", "MNI152NLin6Asym", "MNI152NLin2009cAsym", "--space"):
+        assert word in said
+    assert look_finished(tmp_path / "out") == []
+
+
+def test_a_damaged_atlas_leaves_no_signals(tmp_path, capsys):
+    write_dataset(tmp_path / "in")
+    atlas = write_image(tmp_path / "blocks.nii.gz", random_stored((40, 40, 40), "uint8"))
+    atlas.write_bytes(flip(atlas.read_bytes(), 0.9))
+    assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", atlas) == 65
+    assert "blocks.nii.gz is damaged" in capsys.readouterr().err
+    assert sorted(look_finished(tmp_path / "out")) == ["mask", "volumes"]
