@@ -151,6 +151,7 @@ class Work:
             preparation.t_r_s,
             preparation.confounds,
             preparation.events,
+            all_rows=self.job.options.keep_censored,
         )
         sidecar = sidecars.volumes_sidecar(self.job, preparation, plan)
         self.publish(plan.volumes, [table_bytes(table)], sidecar)
@@ -198,7 +199,8 @@ class Work:
         if not tasks:
             return
         fwhm_mm = self.job.options.smoothing_fwhm
-        raws = extract(preparation.image, [task.extractor for task in tasks], fwhm_mm)
+        extractors = [task.extractor for task in tasks]
+        raws = extract(preparation.image, extractors, fwhm_mm, mask.box)
         for task, raw in zip(tasks, raws, strict=True):
             wanted = [
                 (plan, product)

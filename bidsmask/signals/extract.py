@@ -29,7 +29,7 @@ class RawSignals:
     reference : (n_columns,) float64 array
         The row of the first volume. The signal is reference + values.
     n_nonfinite : int
-        Values that were NaN or infinite and count as 0, among all that the pass needed.
+        Values of the extractor's own voxels that were NaN or infinite, and count as 0.
     """
 
     values: FloatArray
@@ -41,6 +41,7 @@ def extract(
     image: Image,
     extractors: Sequence[Extractor],
     smoothing_fwhm_mm: float | None = None,
+    box: Box | None = None,
 ) -> list[RawSignals]:
     """Read a series once and return the signals of every extractor.
 
@@ -53,6 +54,10 @@ def extract(
     smoothing_fwhm_mm : float, optional
         Width of a Gaussian by which each volume is smoothed first, as nilearn's `smooth_img`:
         over the whole image, not within the mask.
+    box : Box, optional
+        Around all voxels of the extractors: what smoothed values are computed in. Its size
+        decides their last digits, so that those who want the same bytes whatever else is
+        extracted in the same pass give the same box.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def extract(
     DamagedFile
         The file is damaged; known for certain only after its last byte.
     """
-    window = Window(image, extractors, smoothing_fwhm_mm)
+    window = Window(image, extractors, smoothing_fwhm_mm, box)
     values = [np.empty((image.n_volumes, one.n_columns), one.dtype) for one in extractors]
     for number, volume in enumerate(stream(image)):
         change = window.change(volume)
@@ -75,7 +80,7 @@ def extract(
         RawSignals(
             values[one],
             np.asarray(extractor.row(window.of(one, first)), np.float64),
-            window.n_nonfinite,
+            int(window.n_nonfinite[one]),
         )
         for one, extractor in enumerate(extractors)
     ]
@@ -89,22 +94,26 @@ class Window:
     """
 
     def __init__(
-        self, image: Image, extractors: Sequence[Extractor], smoothing_fwhm_mm: float | None
+        self,
+        image: Image,
+        extractors: Sequence[Extractor],
+        smoothing_fwhm_mm: float | None,
+        box: Box | None = None,
     ) -> None:
-        self.n_nonfinite = 0
+        self.n_nonfinite = np.zeros(len(extractors), int)
         self._image = image
         self._first: npt.NDArray[Any] | None = None
         self._fwhm_mm = smoothing_fwhm_mm
         self._smoother: Smoother | None = None
         needed = [one.ijk for one in extractors]
+        # Where each extractor's voxels are in the part as it is cut out, and as it is given.
+        self._stored: list[Positions | None]
+        self._positions: list[Positions | None]
         if smoothing_fwhm_mm is not None:
-            self._box = bounding_box(needed)
+            self._box = box or bounding_box(needed)
             self._smoother = Smoother.over(image.grid, smoothing_fwhm_mm, self._box)
-            origin = np.array([part.start for part in self._box])
-            shape = tuple(part.stop - part.start for part in self._box)
-            self._positions: list[Positions | None] = [
-                flat_positions(ijk - origin, shape) for ijk in needed
-            ]
+            self._stored = [positions_in(ijk, self._smoother.input_box) for ijk in needed]
+            self._positions = [positions_in(ijk, self._box) for ijk in needed]
             return
         positions = [flat_positions(ijk, image.grid.shape) for ijk in needed]
         self._voxels = positions[0] if len(positions) == 1 else np.unique(np.concatenate(positions))
@@ -112,6 +121,7 @@ class Window:
         self._positions = [
             None if len(positions) == 1 else np.searchsorted(self._voxels, one) for one in positions
         ]
+        self._stored = self._positions
 
     def change(self, volume: npt.NDArray[Any]) -> FloatArray:
         """Return the part of a volume, less that of the first volume.
@@ -160,7 +170,9 @@ class Window:
         is_finite = np.isfinite(part)
         if is_finite.all():
             return part
-        self.n_nonfinite += int(is_finite.size - np.count_nonzero(is_finite))
+        for one, positions in enumerate(self._stored):
+            own = is_finite if positions is None else is_finite.take(positions)
+            self.n_nonfinite[one] += np.count_nonzero(~own)
         zero_as_stored = -self._image.intercept / self._image.slope
         return np.where(is_finite, part, part.dtype.type(zero_as_stored))
 
@@ -170,6 +182,12 @@ def flat_positions(ijk: npt.NDArray[np.intp], shape: tuple[int, ...]) -> Positio
     i, j, k = ijk.T
     flat: Positions = i + shape[0] * (j + shape[1] * k)
     return flat
+
+
+def positions_in(ijk: npt.NDArray[np.intp], box: Box) -> Positions:
+    """Return where voxels are in what a box cuts out of a volume, in file order."""
+    origin = np.array([part.start for part in box])
+    return flat_positions(ijk - origin, tuple(part.stop - part.start for part in box))
 
 
 def bounding_box(ijks: Sequence[npt.NDArray[np.intp]]) -> Box:

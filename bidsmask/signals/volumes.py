@@ -13,6 +13,8 @@ def volumes_table(
     t_r_s: float,
     confounds: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
+    *,
+    all_rows: bool = False,
 ) -> pd.DataFrame:
     """Return one row per volume of the run.
 
@@ -28,6 +30,8 @@ def volumes_table(
         Of which `framewise_displacement` (mm) and `std_dvars` are shown, n/a where absent.
     events : DataFrame, optional
         With `onset` and `duration` (s), and `trial_type` where there is one.
+    all_rows : bool
+        Whether the signals hold a row for every volume, n/a where it is censored.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def volumes_table(
     """
     n_volumes = len(kept)
     onsets: npt.NDArray[np.float64] = np.arange(n_volumes) * np.float64(t_r_s)
-    rows = pd.array(np.cumsum(kept) - 1, dtype="Int64")
+    rows = pd.array(np.arange(n_volumes) if all_rows else np.cumsum(kept) - 1, dtype="Int64")
     rows[~kept] = pd.NA
     table = pd.DataFrame(
         {
