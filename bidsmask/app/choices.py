@@ -86,7 +86,7 @@ def changed(options: Options, strategy: str) -> str:
     signal = options.global_signal
     parts = ["" if signal is None else "GSR" + ("" if signal == "basic" else signal)]
     if strategy == "acompcor" and options.n_compcor is not None:
-        parts.append("CC" + in_letters(options.n_compcor))
+        parts.append("CC" + in_letters(n_compcor(options.n_compcor)))
     numbers = (
         ("FD", options.fd_threshold),
         ("DVARS", options.dvars_threshold),
@@ -96,7 +96,7 @@ def changed(options: Options, strategy: str) -> str:
         ("FWHM", options.smoothing_fwhm),
     )
     if options.dummy_scans != "auto":
-        parts.append("DUMMY" + options.dummy_scans)
+        parts.append("DUMMY" + in_letters(int(options.dummy_scans)))
     parts += [letters + in_letters(value) for letters, value in numbers if value is not None]
     if options.filter in ("cosine", "regression"):
         parts.append(options.filter)
@@ -110,11 +110,11 @@ def changed(options: Options, strategy: str) -> str:
         parts.append("ALLROWS")
     if options.confounds_columns:
         columns = json.dumps(sorted(options.confounds_columns))
-        parts.append(hashlib.sha256(columns.encode()).hexdigest()[:8])
+        parts.append("COL" + hashlib.sha256(columns.encode()).hexdigest()[:8])
     return "".join(parts)
 
 
 def in_letters(value: float | str) -> str:
     """Return a number in letters and digits, no two alike: .2 is `02`, 1.5 is `1p5`, 15 is `15`."""
-    text = value if isinstance(value, str) else format(value, ".12g").replace("e-", "em")
+    text = str(value).removesuffix(".0").replace("e-", "em").replace("e+", "e")
     return text.replace("0.", "0", 1) if text.startswith("0.") else text.replace(".", "p")
