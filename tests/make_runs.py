@@ -188,5 +188,6 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Return the files in the making below a folder."""
-    return [path for path in folder.rglob(".*") if path.name.endswith(".part")]
+    """Return the files in the making below a folder, those in the log of a killed run apart."""
+    found = [path for path in folder.rglob(".*") if path.name.endswith(".part")]
+    return [path for path in found if path.parent.parent.name != "logs"]

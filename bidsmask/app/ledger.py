@@ -16,7 +16,7 @@ import pandas as pd
 from bidsmask.app.arguments import config_text
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
-from bidsmask.bids.publish import publish
+from bidsmask.bids.publish import publish, remove_leftovers
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import BidsmaskError, Finding, WritingFailed
 
@@ -42,6 +42,7 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.exit_codes: list[int] = []
         self._output = output
+        remove_leftovers(output / "logs", recursive=False)
         publish(self.folder / "config.toml", config_text(options).encode())
         publish(output / "logs" / "CITATION.md", CITATION.encode())
         self._append("bidsmask.log", f"{started:%Y-%m-%d %H:%M:%S} start")
@@ -106,10 +107,16 @@ class Ledger:
         """Add a line to a file of the record."""
         path = self.folder / name
         try:
-            with path.open("a", encoding="utf-8") as handle:
-                handle.write(line + "\n")
+            append(path, line + "\n")
         except OSError as error:
-            raise WritingFailed(path, f"cannot be written: {error.strerror}") from error
+            advice = "The same command resumes once that is mended."
+            raise WritingFailed(path, f"cannot be written: {error.strerror}", advice) from error
+
+
+def append(path: Path, text: str) -> None:
+    """Add text to a file."""
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(text)
 
 
 def now() -> str:
