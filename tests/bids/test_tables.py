@@ -273,7 +273,28 @@ def test_blocks_of_rows_join_without_a_seam():
     np.testing.assert_array_equal(table.to_numpy(), values)
 
 
-def test_no_piece_is_much_longer_than_a_row():
+def test_rows_longer_than_a_block_join_without_a_seam():
+    values = np.random.default_rng(1).standard_normal((3, 150_000)).astype(np.float32)
+    values[1, [0, 65_535, 65_536, 149_999]] = np.nan
+    names = [f"v{number}" for number in range(150_000)]
+    lines = written(names, values).decode().splitlines()
+    assert [len(line.split("\t")) for line in lines] == [150_000] * 4
+    read = [[float(cell.replace("n/a", "nan")) for cell in line.split("\t")] for line in lines[1:]]
+    np.testing.assert_array_equal(np.array(read, np.float32), values)
+
+
+def test_what_a_failing_disk_raises_in_the_writing_thread_reaches_the_caller():
+    class Full(io.RawIOBase):
+        def write(self, piece):
+            if len(piece) > 100:
+                raise OSError(28, "No space left on device")
+            return len(piece)
+
+    with pytest.raises(OSError, match="No space left"):
+        write_signals(Full(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
+
+
+def test_the_text_is_written_in_pieces_of_some_megabytes():
     sizes = []
 
     class Handle(io.RawIOBase):
@@ -281,9 +302,9 @@ def test_no_piece_is_much_longer_than_a_row():
             sizes.append(len(piece))
             return len(piece)
 
-    write_signals(Handle(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
-    assert max(sizes) < 2_000_000
-    assert len(sizes) > 10
+    write_signals(Handle(), ["a", "b"], np.full((2_000_000, 2), 1 / 3, np.float32))
+    assert max(sizes) < 10_000_000
+    assert len(sizes) > 4
 
 
 @pytest.mark.parametrize(
