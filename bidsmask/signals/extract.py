@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from bidsmask.images.image import Image
 from bidsmask.images.smooth import Box, Smoother
@@ -71,10 +72,12 @@ def extract(
     """
     window = Window(image, extractors, smoothing_fwhm_mm, box)
     values = [np.empty((image.n_volumes, one.n_columns), one.dtype) for one in extractors]
-    for number, volume in enumerate(stream(image)):
-        change = window.change(volume)
-        for one, extractor in enumerate(extractors):
-            values[one][number] = extractor.row(window.of(one, change))
+    # The other processor decompresses: a second thread of BLAS would only spin against it.
+    with threadpool_limits(1, user_api="blas"):
+        for number, volume in enumerate(stream(image)):
+            change = window.change(volume)
+            for one, extractor in enumerate(extractors):
+                values[one][number] = extractor.row(window.of(one, change))
     first = window.first()
     return [
         RawSignals(
