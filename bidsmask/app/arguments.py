@@ -176,10 +176,11 @@ def config_text(options: Options) -> str:
             continue
         if isinstance(value, tuple):
             value = [str(v) if isinstance(v, Path) else v for v in value]
-        # JSON's strings, numbers, booleans and lists are TOML's, too.
-        text = str(value) if isinstance(value, Path) else value
-        lines.append(f"{one.name} = {json.dumps(text, ensure_ascii=False)}")
-    return "\n".join(lines) + "\n"
+        # JSON's strings, numbers, booleans and lists are TOML's, too, but for the sign DEL.
+        text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+        lines.append(f"{one.name} = {text}".replace("\x7f", "\\u007f"))
+    # A path that is no Unicode cannot stand in TOML; the run itself can do without.
+    return "\n".join(lines).encode(errors="replace").decode() + "\n"
 
 
 def normalised(options: Options) -> Options:
