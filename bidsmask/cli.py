@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -79,5 +80,6 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """Print to standard error."""
-    print(f"bidsmask: {text}", file=sys.stderr)  # noqa: T201
+    """Print to standard error, if anybody can hear it."""
+    with contextlib.suppress(OSError):
+        print(f"bidsmask: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -133,7 +133,8 @@ class Terminal:
             for finding in some[:EXAMPLES]:
                 self._say(f"    {finding}")
             if len(some) > EXAMPLES:
-                self._say(f"    … and {len(some) - EXAMPLES} more in findings.tsv of the log")
+                where = "" if self._options.dry_run else " in findings.tsv of the log"
+                self._say(f"    … and {len(some) - EXAMPLES} more{where}")
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         """Show findings one by one."""

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bidsmask import errors
 from bidsmask.cli import main
+from bidsmask.errors import BidsmaskError, DataError, WritingFailed
 from tests.make_app import run_app
 from tests.make_images import nifti_content, random_stored, write_image
 from tests.make_runs import (
@@ -581,3 +583,44 @@ def test_a_damaged_atlas_leaves_no_signals(tmp_path, capsys):
     assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", atlas) == 65
     assert "blocks.nii.gz is damaged" in capsys.readouterr().err
     assert sorted(look_finished(tmp_path / "out")) == ["mask", "volumes"]
+
+
+# The tree of errors
+
+
+def kinds_of(error: type[BidsmaskError]) -> list[type[BidsmaskError]]:
+    """Return the errors below one in the tree."""
+    below = error.__subclasses__()
+    return [*below, *(kind for one in below for kind in kinds_of(one))]
+
+
+def leaves() -> list[type[BidsmaskError]]:
+    """Return the errors that are raised: all but the branch that gathers those of the data."""
+    return [kind for kind in kinds_of(BidsmaskError) if kind is not DataError]
+
+
+@pytest.mark.parametrize("leaf", leaves())
+def test_every_error_is_provoked_here(leaf):
+    """But for full disks, which tests/faults provokes."""
+    by_data = {case.code for case in CASES.values()}
+    by_command = {case.exit_code for case in REFUSALS.values()}
+    name = "".join(f"-{c.lower()}" if c.isupper() else c for c in leaf.__name__).lstrip("-")
+    is_of_data = issubclass(leaf, DataError)
+    assert leaf is WritingFailed or (
+        name in by_data if is_of_data else leaf.exit_code in by_command
+    )
+
+
+@pytest.mark.parametrize("leaf", leaves())
+def test_every_error_stands_in_the_tree_that_is_drawn(leaf):
+    [line] = [line for line in (errors.__doc__ or "").splitlines() if f" {leaf.__name__} " in line]
+    assert issubclass(leaf, DataError) or f" {leaf.exit_code} " in line
+
+
+def test_the_help_lists_every_exit_code(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out.partition("exit codes:")[2]
+    codes = {int(line.split()[0]) for line in shown.splitlines() if line[2:3].isdigit()}
+    assert codes == {0, 1, 70, 75, 130, 143} | {leaf.exit_code for leaf in leaves()}
