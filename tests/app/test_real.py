@@ -214,6 +214,15 @@ def test_regions_are_the_same_beside_voxels(whole, regions):
     assert whole.path(name).read_bytes() == regions.path(name).read_bytes()
 
 
+def test_smoothed_regions_are_the_same_beside_voxels(thin, thin_mask, tmp_path):
+    options = ["--space", SPACE, "--mask-file", thin_mask, "--atlas", ATLAS, "--confounds", "36P"]
+    options += ["--high-pass", 0.01, "--low-pass", 0.1, "--padding", "odd"]
+    assert run_app(DATASET, tmp_path / "out", *options, "--smoothing-fwhm", FWHM_MM) == 0
+    name = f"atlas-{SCHAEFER}_stat-mean_desc-36PHP001LP01FWHM6ODD_timeseries.tsv"
+    alone = Written(tmp_path / "out", RUN, SPACE)
+    assert alone.path(name).read_bytes() == thin.path(name).read_bytes()
+
+
 @pytest.mark.parametrize("fwhm_mm", [None, FWHM_MM], ids=["unsmoothed", "smoothed"])
 def test_filtered_voxels_and_regions_are_nilearns(thin, thin_mask, series, fwhm_mm):
     voxels = their_voxels(series, thin_mask, fwhm_mm)

@@ -243,6 +243,19 @@ def test_rows_are_the_kept_volumes_of_the_table(demo, output, number):
             np.testing.assert_array_equal(table[name], run.confounds[name])
 
 
+def test_censored_volumes_may_be_kept_as_rows_without_values(demo, output, spoilt, tmp_path):
+    options = ["--mask-strategy", "epi", "--space", SPACE, "--participant-label", "02"]
+    options += ["--run-label", 1, "--atlas", atlas_of(demo), "--confounds", "scrubbing"]
+    assert run_app(demo, tmp_path / "out", *options, "--keep-censored") == 0
+    files = written(tmp_path / "out", spoilt)
+    table, signals = files.volumes("scrubbingALLROWS"), files.regions("scrubbingALLROWS", "demo")
+    kept = table["kept"].to_numpy(bool)
+    np.testing.assert_array_equal(signals.isna(), np.repeat(~kept[:, None], 14, axis=1))
+    np.testing.assert_array_equal(table["row"][kept], table["volume"][kept])
+    expected = written(output, spoilt).regions("scrubbing", "demo")
+    np.testing.assert_array_equal(signals[kept], expected)
+
+
 @runs
 def test_trials_of_volumes_are_those_of_the_events(demo, output, number):
     run = demo_runs(demo)[number]
