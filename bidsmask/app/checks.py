@@ -7,6 +7,8 @@ import dataclasses
 from bidsmask.app.options import (
     CLEANING,
     LEVELS,
+    LONGEST_T_R_S,
+    SHORTEST_T_R_S,
     SIGNALS,
     Options,
     censors_by_motion,
@@ -47,6 +49,8 @@ def problems(options: Options) -> list[BidsmaskError]:
         value = getattr(options, name)
         if value is not None and not 0 < value < float("inf"):
             wrong(flag(name), f"is {value}", "Give a number above 0, or leave it out.")
+    if options.t_r is not None and not SHORTEST_T_R_S <= options.t_r <= LONGEST_T_R_S:
+        wrong(f"--t-r {options.t_r:g}", "is no time between two volumes", "Give seconds.")
     if options.quiet and options.verbose:
         wrong("--quiet", "contradicts --verbose")
     if options.mask_strategy == "file" and options.mask_file is None:

@@ -14,6 +14,9 @@ LEVELS = ("participant", "group")
 CONFOUNDS = ("none", "simple", "scrubbing", "24P", "27P", "36P", "acompcor")
 MASK_STRATEGIES = ("auto", "derivative", "epi", "file")
 
+# Between two volumes, s. What lies outside was meant in milliseconds, or is damage.
+SHORTEST_T_R_S, LONGEST_T_R_S = 0.001, 100.0
+
 WORK = "what to work on"
 MASK = "mask"
 SIGNALS = "signals"

@@ -222,7 +222,7 @@ def read_sidecar(path: Path) -> Mapping[str, object]:
     """Return the JSON object that a sidecar holds."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnusableTable(path, f"is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise UnusableTable(path, "holds no JSON object")

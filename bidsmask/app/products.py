@@ -42,7 +42,7 @@ class Product:
         """Return whether all files are there, made from just this."""
         try:
             sidecar = json.loads(self.sidecar.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
         is_same = isinstance(sidecar, dict) and sidecar.get("Fingerprint") == self.fingerprint
         return is_same and all(path.is_file() for path in self.data)

@@ -35,15 +35,22 @@ def software_versions() -> dict[str, str]:
 def spatial(job: Job) -> dict[str, Any]:
     """Return the keys that say where an image lies."""
     entities, keys = job.run.entities, {}
-    reference = job.run.metadata.get("SpatialReference")
+    reference = in_words(job, "SpatialReference")
     own = job.dataset.uri(job.run.boldref or job.run.bold)
     keys["SpatialReference"] = reference or job.run.space or own
     if entities.get("res"):
-        resolution = job.run.metadata.get("Resolution")
+        resolution = in_words(job, "Resolution")
         keys["Resolution"] = resolution or f"As the preprocessed series of res-{entities['res']}"
     if entities.get("den"):
-        keys["Density"] = job.run.metadata.get("Density") or f"den-{entities['den']}"
+        keys["Density"] = in_words(job, "Density") or f"den-{entities['den']}"
     return keys
+
+
+def in_words(job: Job, key: str) -> object:
+    """Return what the sidecar of a run says under a key: a text, or texts by name; else None."""
+    said = job.run.metadata.get(key)
+    texts = said.values() if isinstance(said, dict) else [said]
+    return said if all(isinstance(one, str) for one in texts) else None
 
 
 def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, Any]:

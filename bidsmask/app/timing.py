@@ -9,6 +9,7 @@ import pandas as pd
 
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
+from bidsmask.app.options import LONGEST_T_R_S, SHORTEST_T_R_S
 from bidsmask.bids.tables import read_table
 from bidsmask.errors import BadTiming, UnusableTable
 from bidsmask.images.image import Image
@@ -31,10 +32,11 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
                 "has VolumeTiming, not RepetitionTime: its volumes are not evenly spaced in time",
                 "Such runs cannot be filtered; give --mask-only for their masks.",
             )
-        if in_header is None:
+        if in_header is None or not SHORTEST_T_R_S <= in_header <= LONGEST_T_R_S:
+            found = "none" if in_header is None else f"{in_header:g} s"
             raise BadTiming(
                 run.bold,
-                "has no repetition time, neither in its sidecar nor in its header",
+                f"has no repetition time in its sidecar, and {found} in its header",
                 "Add RepetitionTime to the sidecar, or give --t-r.",
             )
         notes.add(
@@ -45,12 +47,11 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
             "Add RepetitionTime to the sidecar, or give --t-r.",
         )
         return in_header
-    is_number = isinstance(in_sidecar, int | float) and not isinstance(in_sidecar, bool)
-    t_r_s = float(in_sidecar) if is_number else math.nan  # type: ignore[arg-type]
-    if not 0 < t_r_s < math.inf:
+    t_r_s = number(in_sidecar)
+    if not SHORTEST_T_R_S <= t_r_s <= LONGEST_T_R_S:
         raise BadTiming(
             run.bold,
-            f"has a RepetitionTime of {in_sidecar!r} in its sidecar",
+            f"has a RepetitionTime of {in_sidecar!r:.40} in its sidecar",
             "Give the seconds between two volumes there.",
         )
     for other, whose, advice in (
@@ -69,9 +70,18 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
 
 def start_time(job: Job) -> float:
     """Return when the first volume was, s, as the sidecar says; 0 where it says no number."""
-    said = job.run.metadata.get("StartTime")
-    is_number = isinstance(said, int | float) and math.isfinite(said)
-    return float(said) if is_number else 0.0  # type: ignore[arg-type]
+    said = number(job.run.metadata.get("StartTime"))
+    return said if math.isfinite(said) else 0.0
+
+
+def number(value: object) -> float:
+    """Return what a sidecar holds as a number; NaN where it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:

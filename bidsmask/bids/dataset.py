@@ -286,7 +286,7 @@ def _description(root: Path) -> dict[str, object] | None:
     """Return what dataset_description.json says; None if it is missing or broken."""
     try:
         description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return description if isinstance(description, dict) else None
 

@@ -250,8 +250,8 @@ def _describe(output: Path, origin: Origin) -> dict[str, Any]:
         "Name": f"Brain masks and cleaned signals of {name}" if name else "bidsmask",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "License": next((s["License"] for s in sources if s.get("License")), None),
-        "Authors": next((s["Authors"] for s in sources if s.get("Authors")), None),
+        "License": next(filter(None, (_text(s.get("License")) for s in sources)), None),
+        "Authors": next(filter(None, (_texts(s.get("Authors")) for s in sources)), None),
         "GeneratedBy": [
             {**generated, **({"Container": dict(origin.container)} if origin.container else {})}
         ],
@@ -280,7 +280,7 @@ def _source_datasets(
         if name in sources:
             source = sources[name]
             version = next(iter(_versions(source)), None)
-            found = {"DOI": source.get("DatasetDOI"), "Version": version}
+            found = {"DOI": _text(source.get("DatasetDOI")), "Version": version}
             entry |= {key: value for key, value in found.items() if value}
         else:
             entry = earlier.get(entry["URL"], entry)
@@ -351,8 +351,18 @@ def _json(path: Path) -> Mapping[str, Any]:
     """Return a JSON object; an empty one if there is none, or none that can be read."""
     try:
         return _mapping(json.loads(path.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
+
+
+def _text(value: object) -> str:
+    """Return a text; an empty one for what is none."""
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> list[str]:
+    """Return the texts in a list; none for what is no list."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

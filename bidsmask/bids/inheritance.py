@@ -60,7 +60,7 @@ def _read_object(sidecar: File) -> dict[str, object]:
     """Return the object that a JSON file holds."""
     try:
         found = json.loads(sidecar.path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnusableTable(
             sidecar.path,
             f"is not readable as JSON ({error})",

@@ -91,7 +91,8 @@ def publish_json(path: Path, mapping: Mapping[str, Any]) -> None:
 def json_bytes(mapping: Mapping[str, Any]) -> bytes:
     """Return the bytes that `publish_json` writes."""
     text = json.dumps(mapping, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    return f"{text}\n".encode()
+    # Half a surrogate pair, as `\\ud800` in a source's JSON, is no letter and becomes a `?`.
+    return f"{text}\n".encode(errors="replace")
 
 
 def publish_product(

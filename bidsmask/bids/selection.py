@@ -130,7 +130,7 @@ def read_filter_file(path: Path) -> dict[str, dict[str, object]]:
         queries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MissingInput(str(path), f"cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(str(path), f"is not JSON ({error})") from error
     if not isinstance(queries, dict) or not all(isinstance(q, dict) for q in queries.values()):
         raise UsageError(

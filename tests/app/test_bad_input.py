@@ -173,6 +173,16 @@ CASES = {
     "a repetition time that is no number": Case(
         lambda run: run.metadata(RepetitionTime=float("nan")), ("bold", "RepetitionTime of nan")
     ),
+    "a repetition time in milliseconds": Case(
+        lambda run: run.metadata(RepetitionTime=2000), ("bold", "RepetitionTime of 2000", "seconds")
+    ),
+    "a repetition time of many digits": Case(
+        lambda run: run.metadata(RepetitionTime=10**400), ("bold", "RepetitionTime of 1000")
+    ),
+    "a sidecar that is deep": Case(
+        lambda run: run.bold_sidecar.write_text("[" * 100_000),
+        ("bold.json", "not readable as JSON"),
+    ),
     "a repetition time unlike the header's": Case(
         lambda run: run.metadata(RepetitionTime=3.0), ("bold", "3 s in its sidecar", "2 s")
     ),
@@ -382,6 +392,21 @@ def test_a_header_that_claims_a_tebivoxel_allocates_nothing(tmp_path):
     assert peak < 10e6
 
 
+def test_odd_values_that_nobody_needs_are_left_out(tmp_path):
+    [run] = write_dataset(tmp_path / "in")
+    odd = {"License": float("nan"), "Authors": [1, "A"], "DatasetDOI": [], "Name": "\ud800"}
+    (run.root / "dataset_description.json").write_text(json.dumps({**DERIVATIVE, **odd}))
+    run.metadata(SpatialReference=float("nan"), StartTime="soon", Resolution=[1])
+    assert run_app(tmp_path / "in", tmp_path / "out") == 0
+    said = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
+    assert said["Name"] == "Brain masks and cleaned signals of ?"
+    assert said["Authors"] == ["A"]
+    assert "License" not in said
+    [signals] = (tmp_path / "out").glob("sub-01/func/*timeseries.json")
+    assert json.loads(signals.read_text())["StartTime"] == 0
+    assert json.loads(signals.read_text())["SpatialReference"] == run.space
+
+
 # The dataset and the command line
 
 
@@ -455,6 +480,7 @@ REFUSALS = {
         64, ("--high-pass 0.1", "--low-pass 0.01"), ("--high-pass", "0.1", "--low-pass", "0.01")
     ),
     "a negative width": Refusal(64, ("--smoothing-fwhm", "-4"), ("--smoothing-fwhm", "-4")),
+    "a repetition time in milliseconds": Refusal(64, ("--t-r 2000", "seconds"), ("--t-r", "2000")),
     "a width that is no number": Refusal(64, ("--smoothing-fwhm",), ("--smoothing-fwhm", "nan")),
     "loud and quiet": Refusal(64, ("--quiet", "--verbose"), ("-q", "-v")),
     "a mask strategy without its file": Refusal(
