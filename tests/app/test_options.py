@@ -303,7 +303,7 @@ def test_config_toml_repeats_every_option(tmp_path, one):
 
 
 def test_a_path_that_is_no_unicode_leaves_the_file_whole(tmp_path):
-    folder = b"caf\xe9".decode("utf-8", "surrogateescape")
+    folder = b"m\xfcde".decode("utf-8", "surrogateescape")
     options = parse([folder, "out", "participant", "--force"])
     path = tmp_path / "config.toml"
     path.write_bytes(config_text(options).encode())
@@ -359,8 +359,8 @@ def test_a_missing_file_is_told(tmp_path):
 # Names of sets of cleaning choices
 
 # Numbers that are near to each other in digits, and any others.
-tricky = st.sampled_from([0.05, 0.5, 5.0, 0.1, 1.0, 10.0, 1e-05, 1e5, 1e16, 1.5, 15.0, 0.15, 1e-7])
-amounts = st.one_of(st.none(), tricky, st.floats(1e-9, 1e18))
+TRICKY = (0.05, 0.5, 5.0, 0.1, 1.0, 10.0, 1e-05, 1e5, 1e16, 1.5, 15.0, 0.15, 1e-7, 0.1 + 1e-15)
+amounts = st.one_of(st.none(), st.sampled_from(TRICKY), st.floats(1e-9, 1e18))
 counts = st.one_of(st.none(), st.integers(0, 12), st.just(100_000_000))
 cleaning_fields = {
     "confounds": st.sampled_from(CONFOUNDS).map(lambda name: (name,)),
@@ -422,6 +422,18 @@ def test_two_sets_of_choices_never_share_a_name(values, band, changed, data):
     assert re.fullmatch("[A-Za-z0-9]+", one.name)
     if what_is_done(first, one) != what_is_done(second, other):
         assert one.name != other.name
+
+
+@pytest.mark.parametrize(
+    "field", ["fd_threshold", "dvars_threshold", "high_pass", "low_pass", "smoothing_fwhm"]
+)
+def test_two_numbers_never_share_a_name(field):
+    start = Options(Path("in"), Path("out"), "participant", filter="butterworth")
+    names = [
+        cleaning_choice(dataclasses.replace(start, **{field: number}), "simple").name
+        for number in (*TRICKY, *range(2, 5), *range(6, 10), *range(11, 15))
+    ]
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(

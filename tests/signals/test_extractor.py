@@ -87,6 +87,14 @@ def test_labels_that_are_no_columns_are_left_alone():
     assert set(LABELS[tuple(extractor.ijk.T)]) == {14}
 
 
+def test_a_region_of_one_voxel_is_that_voxel():
+    volume = RANDOM.standard_normal(SHAPE)
+    labels = np.zeros(SHAPE, int)
+    labels[1, 2, 3] = 5
+    extractor = LabelExtractor(labels, np.array([5]), np.ones(SHAPE, bool))
+    assert row_of(extractor, volume) == [volume[1, 2, 3]]
+
+
 def test_no_region_inside_gives_columns_without_values():
     extractor = LabelExtractor(LABELS, VALUES, np.zeros(SHAPE, bool))
     assert extractor.missing.all()
