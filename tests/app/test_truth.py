@@ -385,6 +385,21 @@ def test_the_official_validator_has_nothing_to_say(request, which):
     assert validator_issues(request.getfixturevalue(which)) == []
 
 
+@needs_validator
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--mask-only", "--mask-strategy", "epi"],
+        ["--space", "func", "--confounds", "scrubbing", "--format", "tsv.gz", "--keep-censored"],
+    ],
+    ids=["masks", "native"],
+)
+def test_the_official_validator_takes_other_products_too(demo, tmp_path, options):
+    assert run_app(demo, tmp_path / "out", "--participant-label", "03", *options) == 0
+    assert any((tmp_path / "out").rglob("sub-03_task-rest_desc-*"))
+    assert validator_issues(tmp_path / "out") == []
+
+
 def test_the_second_run_finds_nothing_to_do(demo, filtered, capsys):
     before = {path: path.read_bytes() for path in filtered.glob("sub-*/**/*.*")}
     options = ["--atlas", atlas_of(demo), "--space", SPACE, "--high-pass", 0.01, "--low-pass", 0.1]

@@ -102,6 +102,15 @@ def test_coverage_counts_the_voxels_inside(seed, share):
     np.testing.assert_allclose(coverage, expected)
 
 
+def test_coverage_of_a_finer_atlas_is_that_of_the_voxels_it_lies_in():
+    affine = AFFINE @ np.diag([0.5, 0.5, 0.5, 1])
+    affine[:3, 3] = AFFINE[:3] @ [-0.25, -0.25, -0.25, 1]
+    finer = atlas_of(np.kron(LABELS, np.ones((2, 2, 2), np.int16)), affine)
+    voxels = np.random.default_rng(3).random(SHAPE) < 0.5
+    mask = Mask(voxels, Grid(SHAPE, AFFINE), "file")
+    np.testing.assert_allclose(finer.coverage(mask), atlas_of(LABELS).coverage(mask))
+
+
 def test_what_lies_outside_the_field_of_view_is_not_covered():
     view = Grid((3, 7, 5), AFFINE)
     atlas = atlas_of(LABELS)
