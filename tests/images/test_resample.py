@@ -63,25 +63,45 @@ def test_nilearn_loses_planes_there():
     assert np.count_nonzero(np.asarray(theirs.dataobj) != np.asarray(turned.dataobj)) > 0
 
 
-def test_it_is_nilearns_within_the_grid():
-    """Labels with a background around them, as atlases have, on a finer and shifted grid."""
-    labels = np.zeros((10, 11, 9), np.int32)
-    labels[2:-2, 2:-2, 2:-2] = LABELS
-    source = Grid(labels.shape, AFFINE)
-    affine = AFFINE @ np.diag([0.63, 0.71, 0.57, 1])
-    affine[:3, 3] += [1.3, 0.4, 0.9]
-    target = Grid((15, 15, 15), affine)
+def with_background(voxels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return labels with a background around them, as atlases have."""
+    return np.pad(voxels, 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.floats(1.1, 5), min_size=3, max_size=3),
+    angles=st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=3),
+    shift=st.lists(st.floats(-8, 8), min_size=3, max_size=3),
+)
+def test_labels_with_a_background_around_them_come_out_as_nilearns(sizes, angles, shift):
+    turn = nibabel.eulerangles.euler2mat(*angles) @ np.diag(sizes)
+    affine = nibabel.affines.from_matvec(turn, AFFINE[:3, 3] + shift)
+    labels, shape = with_background(LABELS), (10, 11, 7)
     theirs = resample_img(
         nibabel.Nifti1Image(labels, AFFINE),
-        affine,
-        target.shape,
+        target_affine=affine,
+        target_shape=shape,
         interpolation="nearest",
         copy_header=True,
         force_resample=True,
     )
-    np.testing.assert_array_equal(
-        resample_nearest(labels, source, target), np.asarray(theirs.dataobj)
-    )
+    ours = resample_nearest(labels, Grid(labels.shape, AFFINE), Grid(shape, affine))
+    np.testing.assert_array_equal(ours, np.asarray(theirs.dataobj))
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32", "uint8"])
+def test_the_same_grid_changes_nothing(dtype):
+    values = LABELS.astype(dtype)
+    moved = resample_nearest(values, SOURCE, SOURCE)
+    assert moved.dtype == dtype
+    np.testing.assert_array_equal(moved, values)
+
+
+def test_beyond_the_source_is_zero():
+    away = AFFINE.copy()
+    away[0, 3] += 1000
+    assert not resample_nearest(LABELS, SOURCE, Grid((10, 11, 7), away)).any()
 
 
 angles = st.floats(-3.2, 3.2)
