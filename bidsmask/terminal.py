@@ -46,11 +46,11 @@ class Terminal:
         )
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, emoji=False, soft_wrap=True),
         )
         self._progress.start()
         self._task = self._progress.add_task("runs", total=None)

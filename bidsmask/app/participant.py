@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
@@ -25,6 +26,7 @@ from bidsmask.bids.description import publish_atlas_description
 from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
 from bidsmask.bids.tables import table_bytes, write_signals
 from bidsmask.cleaning.operator import Cleaned, clean
+from bidsmask.errors import DataError
 from bidsmask.images.stream import mean_volume
 from bidsmask.images.write import nifti_bytes
 from bidsmask.masks.given import load_mask
@@ -117,7 +119,8 @@ class Work:
         """Make the mask, or take the one that was made before."""
         plan, image = self.preparation.mask, self.preparation.image
         if not self.is_wanted(plan.product):
-            return load_mask(plan.product.path, image.grid, plan.strategy)
+            with contextlib.suppress(DataError):  # one that was damaged since is made anew
+                return load_mask(plan.product.path, image.grid, plan.strategy)
         if plan.source is not None:
             mask = load_mask(plan.source, image.grid, plan.strategy)
         else:

@@ -174,6 +174,16 @@ def test_another_strategy_is_added_to_what_is_there(tmp_path):
     }
 
 
+def test_a_mask_that_was_damaged_since_is_made_anew(tmp_path):
+    write_dataset(tmp_path / "in")
+    assert run_app(tmp_path / "in", tmp_path / "out") == 0
+    before = contents(tmp_path / "out")
+    [mask] = (tmp_path / "out").glob("sub-01/func/*_mask.nii.gz")
+    mask.write_bytes(mask.read_bytes()[:-9])
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "24P") == 0
+    assert before.items() <= contents(tmp_path / "out").items()
+
+
 # The same everywhere
 
 
@@ -197,6 +207,18 @@ def test_one_process_or_two_and_a_copy_elsewhere_give_the_same_bytes(tmp_path):
     for path in (here / "out").rglob("*"):
         if path.suffix in (".json", ".tsv", ".md") and "logs" not in path.parts:
             assert str(tmp_path) not in path.read_text()
+
+
+def test_two_programs_at_once_make_what_one_makes(tmp_path):
+    write_dataset(tmp_path / "in", ("01", "02", "03"), n_volumes=60)
+    atlas = write_atlas(tmp_path)
+    options = ("--voxels", "--atlas", str(atlas), "--confounds", "simple", "24P", "--n-procs", "1")
+    command = [sys.executable, "-m", "bidsmask", tmp_path / "in", tmp_path / "out", "participant"]
+    at_once = [subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(60) for process in at_once] == [0, 0]
+    assert run_app(tmp_path / "in", tmp_path / "alone", *options) == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    assert leftovers(tmp_path) == []
 
 
 def test_nothing_is_written_into_the_input(tmp_path):
