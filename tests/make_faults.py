@@ -42,14 +42,14 @@ class Watch:
         self._patch = patch
         self.count = 0
 
-    def before(self, n: int, act: Callable[[], object]) -> None:
-        """Let `act` happen before the n-th change from now; 0 for never."""
+    def before(self, n: int, act: Callable[[], object], *, and_after: bool = False) -> None:
+        """Let `act` happen before the n-th change from now, and all after it; 0 for never."""
         self.count = 0
 
         def watched(original: Callable[..., object]) -> Callable[..., object]:
             def inner(*arguments: object) -> object:
                 self.count += 1
-                if self.count == n:
+                if self.count == n or (and_after and self.count > n):
                     act()
                 return original(*arguments)
 

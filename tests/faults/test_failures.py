@@ -46,7 +46,7 @@ def fail_at(scene: Scene, monkeypatch: pytest.MonkeyPatch, *, every: int) -> int
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_the_disk_may_fail(tmp_path, monkeypatch, change):
     scene = write_scene(tmp_path, change)
-    every = 1 if change == "other input before" else 6
+    every = 6 if change == "nothing before" else 1
     assert fail_at(scene, monkeypatch, every=every) > 30
 
 

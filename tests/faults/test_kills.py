@@ -29,7 +29,7 @@ def count_changes(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> int:
     return watch.count
 
 
-def killed_at(scene: Scene, n: int, number: signal.Signals) -> int:
+def killed_at(scene: Scene, n: int, number: signal.Signals, *, and_after: bool = False) -> int:
     """Run in a child that gets a signal before its n-th change of the disk; return its end."""
     scene.reset()
     child = os.fork()
@@ -37,7 +37,7 @@ def killed_at(scene: Scene, n: int, number: signal.Signals) -> int:
         exit_code = 99
         try:
             with pytest.MonkeyPatch.context() as patch:
-                Watch(patch).before(n, lambda: os.kill(os.getpid(), number))
+                Watch(patch).before(n, lambda: os.kill(os.getpid(), number), and_after=and_after)
                 exit_code = scene.run()
         finally:
             os._exit(exit_code)
@@ -64,6 +64,15 @@ def test_a_killed_run_resumes(tmp_path, monkeypatch, change, number):
     n_changes = count_changes(scene, monkeypatch)
     step = n_changes // (9 if number == signal.SIGKILL else 4)
     kill_at(scene, range(1 + CHANGES.index(change), n_changes, step), number)
+
+
+@pytest.mark.parametrize("number", ASKED_TO_STOP)
+def test_a_signal_that_comes_again_disturbs_no_clearing_away(tmp_path, number):
+    scene = write_scene(tmp_path, "other input before")
+    for n in (3, 33, 44, 55):
+        assert killed_at(scene, n, number, and_after=True) == ASKED_TO_STOP[number]
+        scene.assert_nothing_lies()
+        assert leftovers(scene.output) == []
 
 
 @pytest.mark.slow
