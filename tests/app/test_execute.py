@@ -15,13 +15,13 @@ from tests.make_work import job, work
 TWO = Resources(2, 1)
 
 
-def jobs(folder: Path, *whats: str):
-    return iter([job(what, folder, number) for number, what in enumerate(whats, start=1)])
+def jobs(folder: Path, *tasks: str):
+    return iter([job(what, folder, number) for number, what in enumerate(tasks, start=1)])
 
 
-def outcomes(folder: Path, *whats: str, **options: object):
+def outcomes(folder: Path, *tasks: str, **options: object):
     """Return the Outcomes in the order of their Jobs."""
-    found = execute(jobs(folder, *whats), work, TWO, **options)
+    found = execute(jobs(folder, *tasks), work, TWO, **options)
     return sorted(found, key=lambda one: one.participant)
 
 
@@ -53,9 +53,9 @@ def test_a_single_job_needs_no_process(tmp_path):
 
 
 def test_a_process_that_dies_is_one_failed_job_and_its_neighbours_are_done(tmp_path):
-    whats = ("works", "ends", "works", "killed", "torn", "unsendable", "works")
-    found = outcomes(tmp_path, *whats)
-    assert [one.status == "done" for one in found] == [what == "works" for what in whats]
+    tasks = ("works", "ends", "works", "killed", "torn", "unsendable", "works")
+    found = outcomes(tmp_path, *tasks)
+    assert [one.status == "done" for one in found] == [what == "works" for what in tasks]
     assert os.getpid() not in [one.seconds for one in found]
     for one, how in zip(
         [one for one in found if one.status == "failed"],
