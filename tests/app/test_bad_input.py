@@ -490,7 +490,7 @@ REFUSALS = {
         64, ("--mask-file", "epi"), ("--mask-file", "{mask}", "--mask-strategy", "epi")
     ),
     "an argument that the strategy has not": Refusal(
-        64, ("openin", "opening"), ("--mask-strategy", "epi", "--mask-args", "openin=2")
+        64, ("openings", "opening"), ("--mask-strategy", "epi", "--mask-args", "openings=2")
     ),
     "an argument of the wrong kind": Refusal(
         64, ("opening", "wide"), ("--mask-strategy", "epi", "--mask-args", "opening=wide")
