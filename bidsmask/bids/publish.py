@@ -29,6 +29,9 @@ Content = bytes | Callable[[BinaryIO], None]
 
 _PREFIX, _SUFFIX = ".bidsmask-", ".part"
 
+# A large file goes to the disk while it is made, not all at its end.
+_SYNC_AHEAD = 64 << 20
+
 # On signals, isal's levels 1 to 3 are within 2 % of each other in size and in time.
 _GZIP_LEVEL = 2
 
@@ -202,10 +205,16 @@ def _create_locked(path: Path) -> int:
 
 def _fill(descriptor: int, content: Content) -> None:
     """Write the content into an open file, to its last byte."""
+    unsynced = 0
 
     def write_all(piece: memoryview) -> None:
+        nonlocal unsynced
+        unsynced += len(piece)
         while piece:
             piece = piece[_write(descriptor, piece) :]
+        if unsynced >= _SYNC_AHEAD:
+            _sync(descriptor)
+            unsynced = 0
 
     _pour(_Sink(write_all), content)
 
