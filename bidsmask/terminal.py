@@ -97,12 +97,12 @@ class Terminal:
         if counts["failed"]:
             self._say("The same command does again just what failed.")
 
-    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> int:
-        """Print the plan; return how many Jobs it holds."""
-        seen, n_jobs = list(findings), 0
+    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[Step]:
+        """Print the plan; return the steps of it that are about runs."""
+        seen, runs = list(findings), []
         for step in steps:
             seen += step.findings
-            n_jobs += step.is_run
+            runs += [step] if step.is_run else []
             if step.outcome is not None:
                 seen += step.outcome.findings
                 self._print(f"{step.outcome.status}: {step.outcome.label}")
@@ -114,7 +114,7 @@ class Terminal:
                 for path in product.data:
                     self._print(f"    {path.relative_to(step.job.dataset.output)}")
         self._table(seen)
-        return n_jobs
+        return runs
 
     def _table(self, findings: Sequence[Finding]) -> None:
         """Show findings by kind, with participants counted, not repeated."""

@@ -7,7 +7,7 @@ import json
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Ledger:
         self.folder = output / "logs" / name
         self.findings: list[Finding] = []
         self.counts: Counter[str] = Counter()
-        self.exit_codes: list[int] = []
+        self._exit_codes: list[int] = []
         self._output = output
         remove_leftovers(output / "logs", recursive=False)
         publish(self.folder / "config.toml", config_text(options).encode())
@@ -56,8 +56,7 @@ class Ledger:
     def record(self, outcome: Outcome) -> None:
         """Keep an Outcome: a line in ledger.jsonl, and its findings."""
         self.counts[outcome.status] += 1
-        if outcome.status == "failed":
-            self.exit_codes.append(outcome.exit_code)
+        self._exit_codes.append(outcome.exit_code)
         line = {
             "job": outcome.label,
             "status": outcome.status,
@@ -95,13 +94,8 @@ class Ledger:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing failed; 1 where only some did; else what made all fail."""
-        if not self.exit_codes:
-            return 0
-        if self.counts["done"] or self.counts["up to date"]:
-            return 1
-        # Our own faults first, then the machine's, then the data's.
-        return next(code for code in (70, 73, 74, 75, 65) if code in [*self.exit_codes, 65])
+        """That of the program, by what became of the Jobs so far."""
+        return exit_code_of(self._exit_codes)
 
     def _append(self, name: str, line: str) -> None:
         """Add a line to a file of the record."""
@@ -111,6 +105,20 @@ class Ledger:
         except OSError as error:
             advice = "The same command resumes once that is mended."
             raise WritingFailed(path, f"cannot be written: {error.strerror}", advice) from error
+
+
+def exit_code_of(jobs: Sequence[int]) -> int:
+    """Return the exit code of a run of the program whose Jobs have these.
+
+    0 where nothing failed; 1 where only some did; else what made all fail.
+    """
+    failed = [code for code in jobs if code]
+    if not failed:
+        return 0
+    if len(failed) < len(jobs):
+        return 1
+    # Our own faults first, then the machine's, then the data's.
+    return next(code for code in (70, 73, 74, 75, 65) if code in [*failed, 65])
 
 
 def append(path: Path, text: str) -> None:

@@ -239,7 +239,11 @@ class Options:
         group=RUNNING,
         metavar="N",
     )
-    dry_run: bool = option(False, "say what would be done and stop", group=RUNNING)
+    dry_run: bool = option(
+        False,
+        "say what would be done and what would fail, and stop; the exit code is that of such a run",
+        group=RUNNING,
+    )
     force: bool = option(False, "do again what is up to date", group=RUNNING)
     stop_on_first_crash: bool = option(
         False, "start nothing more after the first failed run", group=RUNNING

@@ -11,7 +11,7 @@ from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.execute import Resources, execute
 from bidsmask.app.job import Job, Outcome
-from bidsmask.app.ledger import Ledger
+from bidsmask.app.ledger import Ledger, exit_code_of
 from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
 from bidsmask.app.plan import Step, nothing_selected, plan, select_participants
@@ -50,8 +50,8 @@ class Screen(Protocol):
     def end(self, ledger: Ledger) -> None:
         """Show what became of all."""
 
-    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> int:
-        """Print the plan; return how many Jobs it holds."""
+    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[Step]:
+        """Print the plan; return the steps of it that are about runs."""
 
 
 def run(options: Options, screen: Screen) -> int:
@@ -75,10 +75,10 @@ def run(options: Options, screen: Screen) -> int:
     labels = select_participants(dataset, options.participant_label)
     steps = plan(dataset, labels, options)
     if options.dry_run:
-        n_jobs = screen.planned(steps, dataset.findings)
-        if not n_jobs:
+        runs = screen.planned(steps, dataset.findings)
+        if not runs:
             raise nothing_selected(dataset, labels, options)
-        return 0
+        return exit_code_of([step.outcome.exit_code if step.outcome else 0 for step in runs])
     return work_through(options, dataset, labels, steps, screen)
 
 

@@ -238,7 +238,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     assert run_app(tmp_path / "in", tmp_path / "out", "--participant-label", "01") == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     capsys.readouterr()
-    assert run_app(tmp_path / "in", tmp_path / "out", "--dry-run") == 0
+    assert run_app(tmp_path / "in", tmp_path / "out", "--dry-run") == 1
     out, err = capsys.readouterr()
     space = "space-MNI152NLin2009cAsym"
     assert out.splitlines() == [
@@ -253,6 +253,15 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     ]
     assert "missing-companion" in err
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("n_bad", [0, 1, 2])
+def test_a_dry_run_ends_with_the_exit_code_of_the_run(tmp_path, n_bad):
+    for run in write_dataset(tmp_path / "in", ("01", "02"))[:n_bad]:
+        run.confounds.unlink()
+    code = run_app(tmp_path / "in", tmp_path / "out", "--dry-run")
+    assert not (tmp_path / "out").exists()
+    assert code == run_app(tmp_path / "in", tmp_path / "out") == (0, 1, 65)[n_bad]
 
 
 def test_what_is_left_out_is_said(tmp_path, capsys):
