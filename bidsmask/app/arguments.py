@@ -179,7 +179,7 @@ def config_text(options: Options) -> str:
         # JSON's strings, numbers, booleans and lists are TOML's, too, but for the sign DEL.
         text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
         lines.append(f"{one.name} = {text}".replace("\x7f", "\\u007f"))
-    # A path that is no Unicode cannot stand in TOML; the run itself can do without.
+    # A label that is no Unicode cannot stand in TOML, and selects nothing.
     return "\n".join(lines).encode(errors="replace").decode() + "\n"
 
 

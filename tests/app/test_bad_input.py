@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -531,6 +532,14 @@ REFUSALS = {
         66, ("doubled.tsv", "index 2 twice", "line 3"), ("--atlas", "{atlas}={doubled}")
     ),
     "no config": Refusal(66, ("nowhere",), ("--config", "{nowhere}")),
+    **{
+        f"{what} whose path is not UTF-8": Refusal(66, (r"caf\xe9", "UTF-8 text"), **given)
+        for what, given in {
+            "a dataset": {"bids_dir": "{latin}/in"},
+            "derivatives": {"options": ("-d", "{latin}/in")},
+            "an atlas": {"options": ("--atlas", "{latin}/blocks.nii.gz")},
+        }.items()
+    },
     "no filter file": Refusal(66, ("nowhere",), ("--bids-filter-file", "{nowhere}")),
     # 73
     "output that is the input": Refusal(73, ("in", "input dataset"), output_dir="{in}"),
@@ -539,6 +548,7 @@ REFUSALS = {
     "output below a file": Refusal(73, ("not a folder",), output_dir="{filters}/out"),
     "output of another program": Refusal(73, ("fMRIPrep",), output_dir="{other}"),
     "output with raw data": Refusal(73, ("raw dataset",), output_dir="{raw}"),
+    "output whose path is not UTF-8": Refusal(73, (r"caf\xe9",), output_dir="{latin}/out"),
     "output where nobody can write": Refusal(73, ("cannot be",), output_dir="{closed}/out"),
 }
 
@@ -563,6 +573,9 @@ def places(tmp_path):
         found[name.partition(".")[0]] = tmp_path / name
         (tmp_path / name).write_text(text)
     found |= {"mask": run.mask, "atlas": atlas, "closed": closed_folder(tmp_path)}
+    found["latin"] = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(tmp_path / "in", found["latin"] / "in")
+    write_atlas(found["latin"], name="blocks")
     found["copy"] = write_atlas(tmp_path / "copy")
     return found
 

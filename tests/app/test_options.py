@@ -302,9 +302,9 @@ def test_config_toml_repeats_every_option(tmp_path, one):
     assert parse([*START, "--config", str(path)]) == options
 
 
-def test_a_path_that_is_no_unicode_leaves_the_file_whole(tmp_path):
-    folder = b"m\xfcde".decode("utf-8", "surrogateescape")
-    options = parse([folder, "out", "participant", "--force"])
+def test_a_label_that_is_no_unicode_leaves_the_file_whole(tmp_path):
+    label = b"m\xfcde".decode("utf-8", "surrogateescape")
+    options = parse([*START, "--task-label", "rest", label, "--force"])
     path = tmp_path / "config.toml"
     path.write_bytes(config_text(options).encode())
     assert parse([*START, "--config", str(path)]).force
