@@ -123,14 +123,16 @@ def spline_and_odd_padding(
     return left - columns @ np.linalg.lstsq(columns, left, rcond=None)[0]
 
 
-BAND = {"high_pass_hz": HIGH_PASS_HZ, "low_pass_hz": LOW_PASS_HZ}
+BAND = {"kind": "butterworth", "high_pass_hz": HIGH_PASS_HZ, "low_pass_hz": LOW_PASS_HZ}
 Way = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 WAYS: dict[str, Way] = {
     f"nilearn {nilearn.__version__}": nilearns,
     "nilearn as meant: splines, odd padding": spline_and_odd_padding,
     "bidsmask, odd padding": lambda *run: ours(*run, TemporalFilter(padding="odd", **BAND)),
     "bidsmask": lambda *run: ours(*run, TemporalFilter(**BAND)),
-    "bidsmask, regression": lambda *run: ours(*run, TemporalFilter("regression", **BAND)),
+    "bidsmask, regression": lambda *run: ours(
+        *run, TemporalFilter(**{**BAND, "kind": "regression"})
+    ),
 }
 CALM = " - no spikes, nothing censored"
 

@@ -1,4 +1,7 @@
-"""What is wrong with the options taken together: contradictions, and options that do nothing."""
+"""What is wrong with the options taken together: contradictions, and options that do nothing.
+
+What the cleaning asks of its numbers, `cleaning/` checks itself.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +43,12 @@ def problems(options: Options) -> list[BidsmaskError]:
     def wrong(what: str, problem: str, advice: str = "") -> None:
         found.append(UsageError(what, problem, advice))
 
-    for name in ("n_procs", "omp_nthreads", "min_volumes", "min_seconds", "min_segment"):
-        value = getattr(options, name)
-        if value is not None and not 0 <= value < float("inf"):
-            wrong(flag(name), f"is {value}", "Give 0 or more.")
-    positive = ("smoothing_fwhm", "high_pass", "low_pass", "t_r", "fd_threshold", "dvars_threshold")
-    for name in positive:
-        value = getattr(options, name)
-        if value is not None and not 0 < value < float("inf"):
-            wrong(flag(name), f"is {value}", "Give a number above 0, or leave it out.")
+    for name in ("n_procs", "omp_nthreads"):
+        if getattr(options, name) < 0:
+            wrong(f"{flag(name)} {getattr(options, name)}", "is no number", "Give 0 or more.")
+    width = options.smoothing_fwhm
+    if width is not None and not 0 < width < float("inf"):
+        wrong(f"--smoothing-fwhm {width:g}", "is no width", "Give mm, or leave it out.")
     if options.t_r is not None and not SHORTEST_T_R_S <= options.t_r <= LONGEST_T_R_S:
         wrong(f"--t-r {options.t_r:g}", "is no time between two volumes", "Give seconds.")
     if options.quiet and options.verbose:
@@ -63,45 +63,13 @@ def problems(options: Options) -> list[BidsmaskError]:
             f"does nothing beside --mask-strategy {options.mask_strategy}",
             "Name the strategy that the arguments are for.",
         )
-    found += filter_problems(options) + confounds_problems(options)
+    found += confounds_problems(options)
     if options.mask_only:
         for one in SIGNAL_FIELDS:
             if getattr(options, one.name) != one.default:
                 wrong(flag(one.name), "does nothing beside --mask-only")
     elif options.voxels is False and not options.atlas:
         wrong("--no-voxels", "leaves nothing to write", "Give --atlas, or --mask-only.")
-    return found
-
-
-def filter_problems(options: Options) -> list[BidsmaskError]:
-    """Return what is wrong with filter and cut-offs."""
-    high, low, kind = options.high_pass, options.low_pass, options.filter
-    found: list[BidsmaskError] = []
-    if kind in ("butterworth", "cosine", "regression") and high is None and low is None:
-        found.append(
-            UsageError(f"--filter {kind}", "has no cut-off", "Give --high-pass or --low-pass.")
-        )
-    if kind == "none" and (high is not None or low is not None):
-        found.append(UsageError("--filter none", "contradicts --high-pass and --low-pass"))
-    if kind == "cosine" and low is not None:
-        found.append(
-            UsageError(
-                "--low-pass",
-                "does nothing beside --filter cosine",
-                "Use butterworth or regression.",
-            )
-        )
-    if high is not None and low is not None and high >= low:
-        found.append(
-            UsageError(
-                f"--high-pass {high:g}",
-                f"is not below --low-pass {low:g}",
-                "The band that is kept lies between them.",
-            )
-        )
-    uses_butterworth = kind == "butterworth" or (kind is None and (high or low))
-    if options.padding != "even" and not uses_butterworth:
-        found.append(UsageError("--padding", "does nothing without a butterworth filter"))
     return found
 
 

@@ -13,6 +13,7 @@ from bidsmask.app.job import Job
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.app.timing import start_time
+from bidsmask.cleaning.filter import TemporalFilter
 from bidsmask.cleaning.operator import Cleaned
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals
@@ -196,11 +197,11 @@ def signals_sidecar(
     }
 
 
-def filter_keys(temporal_filter: Any) -> dict[str, Any] | None:
+def filter_keys(temporal_filter: TemporalFilter) -> dict[str, Any] | None:
     """Return a filter and its numbers; None where there is none."""
     if temporal_filter.kind == "none":
         return None
-    keys = {
+    keys: dict[str, Any] = {
         "Kind": temporal_filter.kind,
         "HighPass": temporal_filter.high_pass_hz,
         "LowPass": temporal_filter.low_pass_hz,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,11 @@ class Thresholds:
         So many first volumes go; "auto": those that fMRIPrep found to be non-steady-state.
     min_volumes, min_seconds : int, float
         A run with less left is refused.
+
+    Raises
+    ------
+    UsageError
+        If a number makes no sense, in the words of the command line.
     """
 
     fd_mm: float | None = None
@@ -42,12 +48,19 @@ class Thresholds:
     min_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("fd_mm", "std_dvars", "min_segment", "min_volumes", "min_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise UsageError(name, f"is {value}", "Give a number that is not negative.")
-        if self.dummy_scans != "auto" and self.dummy_scans < 0:
-            raise UsageError("dummy_scans", f"is {self.dummy_scans}", "Give 0 or more, or auto.")
+        limits = {"--fd-threshold": self.fd_mm, "--dvars-threshold": self.std_dvars}
+        for option, limit in limits.items():
+            if limit is not None and not 0 < limit < math.inf:
+                raise UsageError(f"{option} {limit:g}", "is no threshold", "Give a number above 0.")
+        amounts = {
+            "--min-segment": self.min_segment,
+            "--dummy-scans": 0 if self.dummy_scans == "auto" else self.dummy_scans,
+            "--min-volumes": self.min_volumes,
+            "--min-seconds": self.min_seconds,
+        }
+        for option, amount in amounts.items():
+            if not 0 <= amount < math.inf:
+                raise UsageError(f"{option} {amount:g}", "is no amount", "Give 0 or more.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,7 @@ class TemporalFilter:
     kind : {"butterworth", "cosine", "regression", "none"}
         Butterworth of order 5 run forwards and backwards, applied to signals and confounds;
         discrete cosines as regressors (high-pass only); or the pass band as a projection,
-        with the cosines of the stop band as regressors. A Butterworth filter without a
-        cut-off does nothing.
+        with the cosines of the stop band as regressors.
     high_pass_hz, low_pass_hz : float or None
         Slower and faster than these goes.
     padding : {"even", "odd"}
@@ -38,59 +37,50 @@ class TemporalFilter:
     Raises
     ------
     UsageError
-        If the cut-offs contradict the kind or each other.
+        If the cut-offs contradict the kind or each other, in the words of the command line.
     """
 
-    kind: Literal["butterworth", "cosine", "regression", "none"] = "butterworth"
+    kind: Literal["butterworth", "cosine", "regression", "none"] = "none"
     high_pass_hz: float | None = None
     low_pass_hz: float | None = None
     padding: Literal["even", "odd"] = "even"
 
     def __post_init__(self) -> None:
-        high, low = self.high_pass_hz, self.low_pass_hz
-        for name, cut_off in (("high_pass", high), ("low_pass", low)):
-            if cut_off is not None and not (0 < cut_off < math.inf):
+        kind, high, low = self.kind, self.high_pass_hz, self.low_pass_hz
+        for option, cut_off in (("--high-pass", high), ("--low-pass", low)):
+            if cut_off is not None and not 0 < cut_off < math.inf:
                 raise UsageError(
-                    name,
-                    f"is {cut_off:g} Hz (high_pass {_hz(high)}, low_pass {_hz(low)})",
-                    "Give a frequency above 0 Hz, or leave it out.",
+                    f"{option} {cut_off:g}",
+                    "is no frequency",
+                    "Give a number of Hz above 0, or leave it out.",
                 )
+        if kind == "none" and self.cut_offs_hz:
+            raise UsageError("--filter none", "contradicts --high-pass and --low-pass")
+        if kind != "none" and not self.cut_offs_hz:
+            raise UsageError(
+                f"--filter {kind}", "has no cut-off", "Give --high-pass or --low-pass."
+            )
+        if kind == "cosine" and low is not None:
+            raise UsageError(
+                f"--low-pass {low:g}",
+                "does nothing beside --filter cosine",
+                "Use butterworth or regression.",
+            )
         if high is not None and low is not None and high >= low:
             raise UsageError(
-                "high_pass",
-                f"is {high:g} Hz, not below low_pass, which is {low:g} Hz",
-                "Frequencies from high_pass to low_pass stay: give the smaller one as high_pass.",
+                f"--high-pass {high:g}",
+                f"is not below --low-pass {low:g}",
+                "The band that is kept lies between them.",
             )
-        if self.kind == "none" and (high or low):
+        if self.padding != "even" and kind != "butterworth":
             raise UsageError(
-                "filter",
-                f"is none, but high_pass is {_hz(high)} and low_pass {_hz(low)}",
-                "Choose a filter, or leave out the cut-offs.",
+                f"--padding {self.padding}", "does nothing without a butterworth filter"
             )
-        if self.kind == "cosine" and (high is None or low is not None):
-            raise UsageError(
-                "filter",
-                f"is cosine, with high_pass {_hz(high)} and low_pass {_hz(low)}",
-                "Cosines are a high-pass filter: give high_pass, and no low_pass.",
-            )
-        if self.kind == "regression" and high is None and low is None:
-            raise UsageError("filter", "is regression without a cut-off", "Give one or both.")
-
-    @property
-    def is_butterworth(self) -> bool:
-        """Whether there is a recursive filter to run."""
-        return self.kind == "butterworth" and not (
-            self.high_pass_hz is None and self.low_pass_hz is None
-        )
 
     @property
     def cut_offs_hz(self) -> tuple[float, ...]:
         """The cut-offs that are given, the slower first."""
         return tuple(f for f in (self.high_pass_hz, self.low_pass_hz) if f is not None)
-
-
-def _hz(cut_off: float | None) -> str:
-    return "not given" if cut_off is None else f"{cut_off:g} Hz"
 
 
 def check_filter(
@@ -124,7 +114,7 @@ def check_filter(
                 f"Give a cut-off below {nyquist_hz:g} Hz.",
             )
     needed = _padding_volumes(chosen, t_r_s, n_volumes)
-    if chosen.is_butterworth and n_volumes <= needed:
+    if chosen.kind == "butterworth" and n_volumes <= needed:
         raise TooFewVolumes(
             where,
             f"has {n_volumes} volumes, and odd padding of the filter needs more than {needed}",
@@ -168,7 +158,7 @@ def _sections(chosen: TemporalFilter, t_r_s: float) -> FloatArray:
 
 def _padding_volumes(chosen: TemporalFilter, t_r_s: float, n_volumes: int) -> int:
     """Return by how many volumes a run is lengthened at each end."""
-    if not chosen.is_butterworth:
+    if chosen.kind != "butterworth":
         return 0
     if chosen.padding == "even":
         return n_volumes - 1

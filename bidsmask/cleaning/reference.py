@@ -72,7 +72,7 @@ def steps_in_time(
     values = interpolate(values, kept)
     if cleaning.detrend:
         values = detrend(values, kept)
-    if cleaning.filter.is_butterworth:
+    if cleaning.filter.kind == "butterworth":
         values = butterworth(values, cleaning.filter, t_r_s)
     return values[kept]
 

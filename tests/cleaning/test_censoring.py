@@ -139,10 +139,20 @@ def test_fewer_seconds_than_asked_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"fd_mm": -1}, {"std_dvars": float("nan")}, {"min_segment": -1}, {"dummy_scans": -1}]
+    ("wrong", "told"),
+    [
+        ({"fd_mm": -1}, "--fd-threshold -1 is"),
+        ({"fd_mm": 0}, "--fd-threshold 0 is"),
+        ({"std_dvars": float("nan")}, "--dvars-threshold nan is"),
+        ({"min_segment": -1}, "--min-segment -1 is"),
+        ({"dummy_scans": -1}, "--dummy-scans -1 is"),
+        ({"min_seconds": float("inf")}, "--min-seconds inf is"),
+    ],
 )
-def test_impossible_thresholds_are_refused_with_their_value(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=f"{next(iter(wrong))} is"):
+def test_impossible_thresholds_are_refused_with_their_value(
+    wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
         Thresholds(**wrong)
 
 
