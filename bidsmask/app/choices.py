@@ -10,8 +10,9 @@ from typing import Any
 
 from bidsmask.app.options import Options, n_compcor
 from bidsmask.cleaning.censoring import Thresholds
+from bidsmask.cleaning.cleaning import Cleaning
 from bidsmask.cleaning.confounds import STRATEGIES, ConfoundsStrategy
-from bidsmask.cleaning.operator import Cleaning, TemporalFilter
+from bidsmask.cleaning.filter import TemporalFilter
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,12 @@ import pandas as pd
 
 from bidsmask.cleaning.table import (
     FloatArray,
-    normal_names,
     numbers,
     refuse_foreign,
     require,
     table_of_run,
 )
 from bidsmask.errors import MissingColumn, MissingCompanion, UnusableTable, UsageError
-
-__all__ = ["STRATEGIES", "ConfoundsStrategy", "Regressors", "normal_names", "select_regressors"]
 
 Model = Literal["none", "basic", "derivatives", "power2", "full"]
 

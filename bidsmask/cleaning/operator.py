@@ -16,12 +16,10 @@ import numpy.typing as npt
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.cleaning import Cleaning, Scale
 from bidsmask.cleaning.confounds import Regressors
-from bidsmask.cleaning.filter import TemporalFilter, check_filter
+from bidsmask.cleaning.filter import check_filter
 from bidsmask.cleaning.freedom import DegreesOfFreedom, count_freedom, refuse_no_freedom
 from bidsmask.cleaning.reference import fit_confounds, linear_steps
 from bidsmask.errors import TooFewVolumes, UnusableTable
-
-__all__ = ["Cleaned", "Cleaning", "TemporalFilter", "TemporalOperator", "build_operator", "clean"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
+Box = tuple[slice, slice, slice]  # along i, j and k, with whole-number bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,3 +82,21 @@ class Grid:
         matrix, offset = self.affine[:3, :3], self.affine[:3, 3]
         mm: NDArray[np.float64] = np.asarray(ijk, dtype=np.float64) @ matrix.T + offset
         return mm
+
+
+def flat_indices(ijk: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return where voxels are in a flat volume of a shape in file order (i fastest), (n,).
+
+    `volume.take(flat_indices(np.argwhere(voxels), shape))` has the columns of nilearn's
+    `apply_mask`: argwhere lists voxels in C order (i slowest).
+    """
+    i, j, k = ijk.T
+    flat: NDArray[np.intp] = i + shape[0] * (j + shape[1] * k)
+    return flat
+
+
+def box_around(ijk: NDArray[np.intp]) -> Box:
+    """Return the smallest box that holds all voxels, (n, 3) indices of one or more."""
+    low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return i, j, k

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from bidsmask.images.grid import FloatArray, Grid
+from bidsmask.images.grid import Box, FloatArray, Grid
 
-Box = tuple[slice, slice, slice]
 SIGMA_PER_FWHM = 1 / np.sqrt(8 * np.log(2))
 # Rows of a banded matrix are mostly zero; in blocks of this many, few zeros are multiplied.
 BLOCK_ROWS = 32

@@ -13,9 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from bidsmask.errors import UnusableImage, UsageError
 from bidsmask.images.grid import FloatArray, Grid
 from bidsmask.images.morphology import open_and_connect
-
-# nilearn smooths by a FWHM of one voxel whatever its size in mm.
-SIGMA_VOXELS = 1 / np.sqrt(8 * np.log(2))
+from bidsmask.images.smooth import SIGMA_PER_FWHM
 
 
 def epi_mask(
@@ -123,8 +121,9 @@ def _smooth(mean: NDArray[Any]) -> FloatArray:
         values = mean.astype(np.float32)
     is_nan = np.isnan(values)
     values[~np.isfinite(values)] = 0
+    # nilearn smooths by a FWHM of one voxel whatever its size in mm.
     for axis in range(3):
-        gaussian_filter1d(values, SIGMA_VOXELS, axis=axis, output=values)
+        gaussian_filter1d(values, SIGMA_PER_FWHM, axis=axis, output=values)
     values[is_nan] = np.nan
     return values
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidsmask.errors import GridMismatch, UnusableMask
-from bidsmask.images.grid import Grid
+from bidsmask.images.grid import Box, Grid, box_around
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +67,11 @@ class Mask:
         return self.n_voxels * self.grid.voxel_volume_mm3 / 1000
 
     @cached_property
-    def box(self) -> tuple[slice, slice, slice]:
-        """The smallest box around all voxels, as slices along i, j and k."""
-        low, high = self.ijk.min(axis=0), self.ijk.max(axis=0) + 1
-        i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        return i, j, k
+    def box(self) -> Box:
+        """The smallest box around all voxels."""
+        return box_around(self.ijk)
 
     @cached_property
     def ijk(self) -> NDArray[np.intp]:
         """Indices of the voxels inside, (n_voxels, 3), in C order (i slowest)."""
         return np.argwhere(self.voxels)
-
-    @cached_property
-    def flat_indices(self) -> NDArray[np.intp]:
-        """Where each voxel inside is in a flat volume in file order (i fastest), (n_voxels,).
-
-        The voxels themselves are in C order, so `volume.take(flat_indices)` has the columns
-        of nilearn's `apply_mask`.
-        """
-        n_i, n_j, _ = self.grid.shape
-        i, j, k = self.ijk.T
-        flat: NDArray[np.intp] = i + n_i * (j + n_j * k)
-        return flat

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from bidsmask.images.grid import Box, box_around, flat_indices
 from bidsmask.images.image import Image
-from bidsmask.images.smooth import Box, Smoother
+from bidsmask.images.smooth import Smoother
 from bidsmask.images.stream import stream
 from bidsmask.signals.extractor import Extractor, FloatArray
 
@@ -113,12 +114,12 @@ class Window:
         self._stored: list[Positions | None]
         self._positions: list[Positions | None]
         if smoothing_fwhm_mm is not None:
-            self._box = box or bounding_box(needed)
+            self._box = box or box_around(np.concatenate(needed))
             self._smoother = Smoother.over(image.grid, smoothing_fwhm_mm, self._box)
             self._stored = [positions_in(ijk, self._smoother.input_box) for ijk in needed]
             self._positions = [positions_in(ijk, self._box) for ijk in needed]
             return
-        positions = [flat_positions(ijk, image.grid.shape) for ijk in needed]
+        positions = [flat_indices(ijk, image.grid.shape) for ijk in needed]
         self._voxels = positions[0] if len(positions) == 1 else np.unique(np.concatenate(positions))
         # With one extractor the part is just what it needs, in its order.
         self._positions = [
@@ -180,22 +181,7 @@ class Window:
         return np.where(is_finite, part, part.dtype.type(zero_as_stored))
 
 
-def flat_positions(ijk: npt.NDArray[np.intp], shape: tuple[int, ...]) -> Positions:
-    """Return where voxels are in a flat volume of that shape in file order (i fastest)."""
-    i, j, k = ijk.T
-    flat: Positions = i + shape[0] * (j + shape[1] * k)
-    return flat
-
-
 def positions_in(ijk: npt.NDArray[np.intp], box: Box) -> Positions:
     """Return where voxels are in what a box cuts out of a volume, in file order."""
     origin = np.array([part.start for part in box])
-    return flat_positions(ijk - origin, tuple(part.stop - part.start for part in box))
-
-
-def bounding_box(ijks: Sequence[npt.NDArray[np.intp]]) -> Box:
-    """Return the smallest box around all voxels."""
-    ijk = np.concatenate(list(ijks))
-    low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return i, j, k
+    return flat_indices(ijk - origin, tuple(part.stop - part.start for part in box))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nilearn.image.image import check_same_fov
 
-from bidsmask.images.grid import Grid
+from bidsmask.images.grid import Grid, box_around, flat_indices
 from tests.make_images import AFFINE
 
 
@@ -64,3 +64,14 @@ def test_the_difference_of_affines_is_a_number() -> None:
 def test_coordinates_are_nibabels(indices: list[tuple[int, int, int]]) -> None:
     mm = Grid((3, 4, 5), AFFINE).to_mm(np.array(indices))
     np.testing.assert_allclose(mm, nib.affines.apply_affine(AFFINE, indices))
+
+
+def test_flat_indices_are_those_of_the_file() -> None:
+    flat = np.arange(60).reshape((3, 4, 5), order="F")
+    inside = flat % 7 < 3
+    np.testing.assert_array_equal(flat_indices(np.argwhere(inside), (3, 4, 5)), flat[inside])
+
+
+def test_the_box_around_voxels_holds_all_and_no_more() -> None:
+    ijk = np.array([[3, 2, 5], [4, 8, 1]])
+    assert box_around(ijk) == (slice(3, 5), slice(2, 9), slice(1, 6))

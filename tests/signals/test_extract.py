@@ -16,7 +16,7 @@ from bidsmask.errors import DamagedFile
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import Image, open_image
 from bidsmask.masks.mask import Mask
-from bidsmask.signals.extract import RawSignals, bounding_box, extract, flat_positions
+from bidsmask.signals.extract import RawSignals, extract
 from bidsmask.signals.extractor import LabelExtractor, VoxelExtractor
 from tests.make_images import AFFINE, head_volumes, random_stored, write_image
 
@@ -144,13 +144,3 @@ def test_damage_is_told_before_any_signal_is_given(tmp_path):
     image.path.write_bytes(content)
     with pytest.raises(DamagedFile):
         extract(image, [VoxelExtractor(MASK)])
-
-
-def test_flat_positions_are_those_of_the_file():
-    flat = np.arange(np.prod(SHAPE)).reshape(SHAPE, order="F")
-    np.testing.assert_array_equal(flat_positions(MASK.ijk, SHAPE), flat[INSIDE])
-
-
-def test_the_bounding_box_holds_all_voxels_and_no_more():
-    ijk = np.array([[3, 2, 5], [4, 8, 1]])
-    assert bounding_box([ijk[:1], ijk[1:]]) == (slice(3, 5), slice(2, 9), slice(1, 6))
