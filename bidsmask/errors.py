@@ -43,7 +43,7 @@ class BidsmaskError(Exception):
     problem : str
         The rest of the sentence that starts with `where`, without its full stop.
     advice : str
-        A sentence of its own: what the user can do.
+        What the user can do: sentences of their own, with their full stops.
     """
 
     exit_code: ClassVar[int] = 70
@@ -187,7 +187,7 @@ class Finding:
 
 
 def sentence(where: str | Path, problem: str, advice: str) -> str:
-    """Return `where problem. advice.`, with a path shown by its name."""
-    name = Path(where).name if "/" in str(where) else str(where)
-    stop = "" if not advice or advice.endswith((".", "?", "!")) else "."
-    return f"{name} {problem}. {advice}{stop}".rstrip()
+    """Return `where problem. advice`, with a path shown by its name."""
+    is_path = "/" in str(where) and not str(where).startswith("--")
+    name = Path(where).name if is_path else str(where)
+    return f"{name} {problem.rstrip('.')}. {advice}".rstrip()

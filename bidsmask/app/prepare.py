@@ -5,8 +5,6 @@ The preflight is this: what is wrong comes out before anything is computed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from bidsmask.app.products import Names, fingerprint
 from bidsmask.app.sidecars import spatial
 from bidsmask.app.timing import read_events, repetition_time, start_time
 from bidsmask.bids.atlases import read_region_names
+from bidsmask.bids.inheritance import read_sidecar
 from bidsmask.bids.tables import read_table
 from bidsmask.cleaning.censoring import censor
 from bidsmask.cleaning.confounds import select_regressors
@@ -31,7 +30,6 @@ from bidsmask.errors import (
     MissingCompanion,
     TooFewVolumes,
     UnusableImage,
-    UnusableTable,
 )
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
@@ -116,6 +114,7 @@ class Inputs:
     events: str
     t_r_s: float
     n_volumes: int
+    grid: object
 
     @property
     def timing(self) -> tuple[object, ...]:
@@ -134,6 +133,7 @@ class Inputs:
             events=identity(run.events) if run.events else "",
             t_r_s=t_r_s,
             n_volumes=image.n_volumes,
+            grid=(image.grid.shape, image.grid.affine.tolist()),
         )
 
 
@@ -218,17 +218,6 @@ def signals_fingerprint(what: str, job: Job, choice: CleaningChoice, inputs: Inp
     )
 
 
-def read_sidecar(path: Path) -> Mapping[str, object]:
-    """Return the JSON object that a sidecar holds."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UnusableTable(path, f"is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UnusableTable(path, "holds no JSON object")
-    return content
-
-
 def plan_atlas(
     job: Job,
     choice: AtlasChoice,
@@ -239,17 +228,11 @@ def plan_atlas(
 ) -> AtlasPlan:
     """Work out one atlas on a run, and refuse one of another space."""
     run = job.run
-    if choice.space and run.space and choice.space != run.space:
+    if choice.space and choice.space != run.space:
         raise GridMismatch(
             choice.image,
-            f"is in the space {choice.space}, but {run.bold.name} is in {run.space}",
+            f"is in the space {choice.space}, but {run.bold.name} is in {run.space or 'its own'}",
             f"Leave such runs out with --space {choice.space}, or give an atlas in their space.",
-        )
-    if choice.space and not run.space:
-        raise GridMismatch(
-            choice.image,
-            f"is in the space {choice.space}, but {run.bold.name} is in the run's own",
-            f"Leave such runs out with --space {choice.space}.",
         )
     if not choice.space:
         notes.add(
@@ -261,7 +244,7 @@ def plan_atlas(
         )
     region_names = read_region_names(choice.table) if choice.table else {}
     tables = [identity(choice.table)] if choice.table else []
-    labels = fingerprint("atlas", identity(choice.image), tables, grid_of(job), spatial(job))
+    labels = fingerprint("atlas", identity(choice.image), tables, inputs.grid, spatial(job))
     coverage = fingerprint("coverage", labels, inputs.mask)
     signals = tuple(
         names.signals(
@@ -276,9 +259,3 @@ def plan_atlas(
         coverage=names.coverage(coverage, choice.name),
         signals=signals,
     )
-
-
-def grid_of(job: Job) -> object:
-    """Return what tells the grid of a run."""
-    grid = open_image(job.run.bold).grid
-    return grid.shape, grid.affine.tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.file import File
@@ -52,22 +53,22 @@ def inherited(file: File, candidates: Sequence[File]) -> dict[str, object]:
     metadata: dict[str, object] = {}
     for sidecar in applicable(file.entities, sidecars):
         if file.path.is_relative_to(sidecar.path.parent):
-            metadata.update(_read_object(sidecar))
+            metadata.update(read_sidecar(sidecar.path))
     return metadata
 
 
-def _read_object(sidecar: File) -> dict[str, object]:
-    """Return the object that a JSON file holds."""
+def read_sidecar(path: Path) -> dict[str, object]:
+    """Return the object that a sidecar holds; UnusableTable where it holds none."""
     try:
-        found = json.loads(sidecar.path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UnusableTable(
-            sidecar.path,
+            path,
             f"is not readable as JSON ({error})",
             "In a DataLad dataset, `datalad get` it; otherwise repair it.",
         ) from error
     if not isinstance(found, dict):
-        raise UnusableTable(sidecar.path, "is not a JSON object", "Repair it.")
+        raise UnusableTable(path, "is not a JSON object", "Repair it.")
     return found
 
 

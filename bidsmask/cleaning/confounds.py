@@ -279,7 +279,7 @@ def _matching(patterns: tuple[str, ...], table: pd.DataFrame, where: str | Path)
             raise MissingColumn(
                 where,
                 f"has no column that matches {pattern}",
-                f"Its columns are {', '.join(names[:5])}, …",
+                f"Its first columns are {', '.join(names[:5])}.",
             )
         if not hits:
             require(table, [pattern], "the list of columns", where)

@@ -174,7 +174,7 @@ def _refuse_other_formats(path: Path) -> None:
     name = path.name.lower()
     if name.endswith((".hdr", ".img", ".hdr.gz", ".img.gz")):
         raise UnusableImage(
-            path, "is half of a pair of .hdr and .img", "Convert the pair to one .nii.gz"
+            path, "is half of a pair of .hdr and .img", "Convert the pair to one .nii.gz."
         )
     if not name.endswith((".nii", ".nii.gz")):
         raise UnusableImage(path, "is not named .nii or .nii.gz")
@@ -207,7 +207,7 @@ def _read_header(path: Path) -> Any:
         magic = header["magic"].item()
         if magic == header.pair_magic.rstrip(b"\0"):
             raise UnusableImage(
-                path, "is the header of a pair of .hdr and .img", "Convert the pair to one .nii.gz"
+                path, "is the header of a pair of .hdr and .img", "Convert the pair to one .nii.gz."
             )
         if magic != header.single_magic.rstrip(b"\0"):
             raise DamagedFile(path, f"is not a NIfTI file (its magic is {magic!r})")
@@ -218,7 +218,7 @@ def _read_header(path: Path) -> Any:
 def _refuse_misnamed(path: Path) -> None:
     is_gzip = read_start(path, 2) == GZIP_MAGIC
     if is_gzip and not is_compressed(path):
-        raise DamagedFile(path, "is gzipped, but not named .nii.gz", "Rename it")
+        raise DamagedFile(path, "is gzipped, but not named .nii.gz", "Rename it.")
     if not is_gzip and is_compressed(path):
         raise DamagedFile(path, "is not a gzip file, although named .gz", COPY_AGAIN)
 
@@ -296,7 +296,7 @@ def _affine(path: Path, header: Any) -> NDArray[np.float64]:
         raise UnusableImage(
             path,
             f"has a singular affine (voxel sizes {', '.join(f'{size:g}' for size in sizes)} mm)",
-            "Set its sform or its voxel sizes",
+            "Set its sform or its voxel sizes.",
         )
     return affine
 

@@ -13,7 +13,7 @@ from isal.igzip_lib import IsalError
 
 from bidsmask.errors import DamagedFile
 
-COPY_AGAIN = "Copy or download the file again"
+COPY_AGAIN = "Copy or download the file again."
 GZIP_MAGIC = b"\x1f\x8b"
 LARGEST_POINTER = 32768  # bytes; git-annex reads no further itself
 
@@ -34,7 +34,7 @@ def naming_errors(path: Path) -> Iterator[None]:
         raise DamagedFile(path, f"is damaged ({str(error).rstrip('.')})", COPY_AGAIN) from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise DamagedFile(path, f"cannot be read ({reason})", "Check the disk") from error
+        raise DamagedFile(path, f"cannot be read ({reason})", "Check the disk.") from error
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def _refuse_pointer(path: Path, start: bytes) -> None:
         raise _not_fetched(path)
     if start.startswith(b"version https://git-lfs"):
         raise DamagedFile(
-            path, "is a git-lfs pointer without its content", "Get it with `git lfs pull`"
+            path, "is a git-lfs pointer without its content", "Get it with `git lfs pull`."
         )
 
 
@@ -114,5 +114,5 @@ def _not_fetched(path: Path) -> DamagedFile:
     return DamagedFile(
         path,
         "is a git-annex pointer whose content is not here",
-        "Get it with `datalad get` or `git annex get`",
+        "Get it with `datalad get` or `git annex get`.",
     )

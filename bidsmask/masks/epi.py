@@ -87,7 +87,7 @@ def check_epi_arguments(arguments: Mapping[str, Any]) -> None:
         raise UsageError(
             "epi mask",
             f"cannot look for a threshold between lower_cutoff {lower} and upper_cutoff {upper}",
-            "Give 0 <= lower_cutoff < upper_cutoff <= 1",
+            "Give 0 <= lower_cutoff < upper_cutoff <= 1.",
         )
     if arguments["opening"] < 0:
         raise UsageError("epi mask", f"cannot open {arguments['opening']} times")

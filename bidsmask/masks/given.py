@@ -48,7 +48,7 @@ def load_mask(path: str | Path, grid: Grid, strategy: str) -> Mask:
     image = open_image(path)
     if not grid.is_same(image.grid):
         raise GridMismatch(
-            image.path, grid.difference(image.grid), "Give a mask on the grid of the image"
+            image.path, grid.difference(image.grid), "Give a mask on the grid of the image."
         )
     voxels = _two_values(image.path, read_volume(image))
     return Mask(voxels, grid, strategy, {}, image.path)
@@ -69,6 +69,6 @@ def _two_values(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
         raise UnusableMask(
             path,
             f"is not a mask: it holds {extreme:g}, 0 and other values such as {values[other][0]:g}",
-            "Give an image of 0 and 1; a probability map must be thresholded first",
+            "Give an image of 0 and 1; a probability map must be thresholded first.",
         )
     return inside

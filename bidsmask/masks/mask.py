@@ -51,7 +51,7 @@ class Mask:
         if voxels.shape != self.grid.shape:
             raise GridMismatch(where, f"has shape {voxels.shape}, not {self.grid.shape}")
         if not voxels.any():
-            raise UnusableMask(where, "is an empty mask", "Choose another strategy or arguments")
+            raise UnusableMask(where, "is an empty mask", "Choose another strategy or arguments.")
         voxels.setflags(write=False)
         object.__setattr__(self, "voxels", voxels)
         object.__setattr__(self, "arguments", dict(self.arguments))

@@ -93,7 +93,7 @@ def parse_arguments(strategy: str, assignments: Iterable[str]) -> dict[str, obje
             raise UsageError(
                 "--mask-args",
                 f"has {name!r}, which is no argument of the {strategy} mask",
-                f"Its arguments: {known}",
+                f"Its arguments: {known}.",
             )
         arguments[name] = _parse_value(name, text, chosen.arguments[name])
     chosen.check(arguments)
@@ -151,7 +151,7 @@ def compute_mask(
 def _strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise UsageError(
-            "--mask-strategy", f"has {name!r}, which is unknown", f"Known: {', '.join(STRATEGIES)}"
+            "--mask-strategy", f"has {name!r}, which is unknown", f"Known: {', '.join(STRATEGIES)}."
         )
     return STRATEGIES[name]
 

@@ -352,6 +352,8 @@ def test_a_spoilt_run_alone(tmp_path, capsys, name):
     assert case.code in said
     assert "sub-01" in said
     assert "Traceback" not in said
+    assert all(line.endswith((".", "?")) for line in said.splitlines() if line.startswith("    "))
+    assert ".. " not in said
     assert "timeseries" not in look_finished(tmp_path / "out")
     assert not leftovers(tmp_path / "out")
     assert not list((tmp_path / "out").glob("logs/run-*/crash*"))
@@ -600,6 +602,8 @@ def test_what_stops_everything(tmp_path, capsys, places, name):
     assert out == ""
     assert err.startswith("bidsmask: error: ")
     assert err.count("\n") == 1
+    assert err.endswith((".\n", "?\n"))
+    assert ".. " not in err
     for word in case.words:
         assert word in err
     assert contents(tmp_path) == before
