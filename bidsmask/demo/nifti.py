@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from nibabel.nifti1 import Nifti1Header
 
 from bidsmask.demo.head import Scene
 from bidsmask.images.grid import Grid
+from bidsmask.images.write import Space, nifti_bytes
 
 Storage = Literal["int16", "scaled int16", "float32"]
 
@@ -19,10 +18,6 @@ STEP = 10.0
 
 UNITS: dict[Storage, float] = {"int16": STEP, "scaled int16": 1.0, "float32": 1.0}
 """What a value read from the file is worth in the units of the simulation."""
-
-_SCANNER, _TEMPLATE = 1, 4
-_AT = 352
-"""Where the voxels start: after the header and its four bytes that announce no extension."""
 
 
 def series_bytes(
@@ -44,38 +39,21 @@ def series_bytes(
     """
     steps = np.rint(series / STEP)
     if storage == "float32":
-        return _nifti(steps.astype("<f4") * np.float32(STEP), scene.grid, scene.native, t_r_s)
-    slope = STEP / UNITS[storage]
-    return _nifti(steps.astype("<i2"), scene.grid, scene.native, t_r_s, slope)
+        stored, slope = steps * np.float32(STEP), 1.0
+    else:
+        stored, slope = steps.astype(np.int16), STEP / UNITS[storage]
+    # Volumes one after the other, i fastest: the order of the file.
+    array = stored.reshape(len(stored), *scene.grid.shape[::-1]).T
+    return nifti_bytes(array, scene.grid, space=_space(scene.native), t_r_s=t_r_s, slope=slope)
 
 
 def image_bytes(values: npt.NDArray[Any], grid: Grid, dtype: str, *, native: bool = False) -> bytes:
     """Return a 3D image, (n_voxels,) in file order, as a compressed NIfTI file of a dtype."""
     if np.dtype(dtype).kind in "iu":
         values = np.rint(values)
-    stored = values.astype(np.dtype(dtype).newbyteorder("<"))
-    return _nifti(stored[None], grid, native)
+    array = values.astype(dtype).reshape(grid.shape, order="F")
+    return nifti_bytes(array, grid, space=_space(native))
 
 
-def _nifti(
-    stored: npt.NDArray[Any],
-    grid: Grid,
-    native: bool,
-    t_r_s: float | None = None,
-    slope: float = 1.0,
-) -> bytes:
-    """Header and voxels; no name and no time in the gzip header, so that bytes repeat."""
-    # nibabel has no types of its own
-    header: Any = Nifti1Header(endianness="<")  # type: ignore[no-untyped-call]
-    header.set_data_dtype(stored.dtype)
-    code = _SCANNER if native else _TEMPLATE
-    header.set_data_shape(grid.shape if t_r_s is None else (*grid.shape, len(stored)))
-    header.set_qform(grid.affine, code)
-    header.set_sform(grid.affine, code)
-    header.set_xyzt_units("mm", "sec")
-    if t_r_s is not None:
-        header["pixdim"][4] = t_r_s
-    header.set_slope_inter(slope, 0)
-    header["vox_offset"] = _AT
-    header["magic"] = b"n+1"
-    return gzip.compress(header.binaryblock + b"\0\0\0\0" + stored.tobytes(), 6, mtime=0)
+def _space(native: bool) -> Space:
+    return "scanner" if native else "mni"

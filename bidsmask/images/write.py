@@ -23,11 +23,11 @@ def nifti_bytes(
     array: NDArray[Any],
     grid: Grid,
     *,
-    gzip: bool = True,
     space: Space = "aligned",
     t_r_s: float | None = None,
+    slope: float = 1.0,
 ) -> bytes:
-    """Return a NIfTI-1 file of an array.
+    """Return a `.nii.gz` file, NIfTI-1, of an array.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def nifti_bytes(
         bool (written as uint8), uint8, int16, int32 or float32.
     grid : Grid
         Of the array's first three axes.
-    gzip : bool
-        Whether to compress it, with neither time nor name in the gzip header.
     space : {"scanner", "aligned", "talairach", "mni"}
         What the affine leads to; the code of both sform and qform.
     t_r_s : float, optional
         Repetition time of a 4D array.
+    slope : float
+        What a reader multiplies the numbers by.
 
     Returns
     -------
     bytes
-        Equal for equal arguments.
+        Equal for equal arguments: the gzip header holds neither time nor name.
 
     Raises
     ------
@@ -66,14 +66,10 @@ def nifti_bytes(
     header.set_sform(grid.affine, SPACE_CODES[space])
     # A qform cannot hold shears; readers prefer the sform.
     header.set_qform(grid.affine, SPACE_CODES[space], strip_shears=True)
-    header.set_slope_inter(1, 0)
+    header.set_slope_inter(slope, 0)
     header["vox_offset"] = header.single_vox_offset
     header["magic"] = header.single_magic
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     content = header.as_byteswapped("<").binaryblock + bytes(4) + little.tobytes(order="F")
-    return _compress(content) if gzip else content
-
-
-def _compress(content: bytes) -> bytes:
-    """Compress by zlib, not isal, whose bytes depend on the processor."""
+    # zlib, not isal, whose bytes depend on the processor.
     return gzip.compress(content, compresslevel=6, mtime=0)
