@@ -27,7 +27,7 @@ exit codes:
   66   an input named on the command line is missing or unreadable
   70   a fault of bidsmask; the crash file says where
   73   the output cannot be created
-  74   reading or writing failed midway, as on a full disk
+  74   writing failed midway, as on a full disk
   75   a run was killed from outside, as for its memory; the same command resumes
   130  interrupted; the same command resumes
   143  terminated; the same command resumes
