@@ -13,7 +13,7 @@ from bidsmask.app.job import Job
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.app.timing import start_time
-from bidsmask.cleaning.filter import TemporalFilter
+from bidsmask.cleaning.filter import ORDER, TemporalFilter
 from bidsmask.cleaning.operator import Cleaned
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals
@@ -207,7 +207,7 @@ def filter_keys(temporal_filter: TemporalFilter) -> dict[str, Any] | None:
         "LowPass": temporal_filter.low_pass_hz,
     }
     if temporal_filter.kind == "butterworth":
-        keys |= {"Order": 5, "Passes": 2, "Padding": temporal_filter.padding}
+        keys |= {"Order": ORDER, "Passes": 2, "Padding": temporal_filter.padding}
     return keys
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import quote
 from bidsmask.bids.entities import Entities, natural_order
 from bidsmask.errors import Finding, MissingInput, NotBids, UsageError
 
+APP: Final = "bidsmask"
 DESCRIPTION: Final = "dataset_description.json"
 IMAGE: Final = (".nii", ".nii.gz")
 
@@ -159,7 +160,7 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[Path] | None, output: Pat
         derivatives=tuple(roots),
         output=output,
         names=tuple(_name(root) for root in roots),
-        findings=tuple(_undescribed(root) for root in roots if _description(root) is None),
+        findings=tuple(_undescribed(root) for root in roots if read_description(root) is None),
     )
 
 
@@ -244,7 +245,7 @@ def _given(folder: Path, output: Path) -> list[Path]:
         raise UsageError(
             folder, "is an output of bidsmask", "Give the derivatives it was made from with -d."
         )
-    if _description(folder) is not None or holds_preprocessed(folder):
+    if read_description(folder) is not None or holds_preprocessed(folder):
         return [folder]
     inside = _found_inside(folder, output)
     if not inside:
@@ -268,7 +269,7 @@ def _require_folder(path: Path) -> None:
 def _required_description(root: Path) -> dict[str, object]:
     """Return the description of `bids_dir`, or say why it is unusable."""
     path = root / DESCRIPTION
-    description = _description(root)
+    description = read_description(root)
     if description is None:
         there = os.path.lexists(path)
         raise NotBids(
@@ -282,10 +283,10 @@ def _required_description(root: Path) -> dict[str, object]:
     return description
 
 
-def _description(root: Path) -> dict[str, object] | None:
+def read_description(root: Path) -> dict[str, object] | None:
     """Return what dataset_description.json says; None if it is missing or broken."""
     try:
-        description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None
     return description if isinstance(description, dict) else None
@@ -302,10 +303,10 @@ def _kind(root: Path, description: dict[str, object]) -> Literal["raw", "derivat
     return "raw"
 
 
-def _pipeline(description: dict[str, object]) -> str:
+def maker(description: Mapping[str, object]) -> str:
     """Return the name of the program that a description names first; empty without one."""
     generated = description.get("GeneratedBy")
-    first = generated[0] if isinstance(generated, list) and generated else None
+    first = generated[0] if isinstance(generated, list) and generated else generated
     first = first or description.get("PipelineDescription")
     name = first.get("Name") if isinstance(first, dict) else None
     return name if isinstance(name, str) else ""
@@ -313,12 +314,12 @@ def _pipeline(description: dict[str, object]) -> str:
 
 def _is_ours(root: Path) -> bool:
     """Say whether a root was written by this program."""
-    return _pipeline(_description(root) or {}).lower() == "bidsmask"
+    return maker(read_description(root) or {}) == APP
 
 
 def _name(root: Path) -> str:
     """Return a derivative root's name for BIDS URIs: its program's, else its folder's."""
-    return _plain_name(_pipeline(_description(root) or {})) or _plain_name(root.name)
+    return _plain_name(maker(read_description(root) or {})) or _plain_name(root.name)
 
 
 def _plain_name(text: str) -> str:

@@ -17,11 +17,11 @@ from typing import Any
 import pandas as pd
 
 from bidsmask._version import __version__
+from bidsmask.bids.dataset import APP, DESCRIPTION, maker, read_description
 from bidsmask.bids.publish import json_bytes, publish, remove_leftovers
 from bidsmask.bids.tables import read_cells, table_bytes
 from bidsmask.errors import Finding, OutputRefused, UnusableTable, WritingFailed
 
-APP = "bidsmask"
 CODE_URL = "https://github.com/bidsmask/bidsmask"
 BIDS_VERSION = "1.11.1"
 
@@ -126,7 +126,7 @@ def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) ->
         raise OutputRefused(output, f"cannot be written: {reason}", advice) from error
     if not (output / "README.md").exists():
         publish(output / "README.md", _README.encode())
-    _publish_changed(output / "dataset_description.json", json_bytes(_describe(output, origin)))
+    _publish_changed(output / DESCRIPTION, json_bytes(_describe(output, origin)))
     return publish_participants(output, origin, participants)
 
 
@@ -216,23 +216,16 @@ def _check_writable(output: Path, place: Path) -> None:
 
 def _check_ours(output: Path) -> None:
     """Refuse a folder that holds a dataset which is not of this program."""
-    if not (output / "dataset_description.json").exists():
+    if not (output / DESCRIPTION).exists():
         return
     advice = "Choose an empty folder, or one that bidsmask wrote."
     description = _description(output)
     if description.get("DatasetType") == "raw":
         raise OutputRefused(output, "holds a raw dataset", advice)
-    makers = _makers(description)
-    if makers[:1] != [APP]:
-        by = f" by {makers[0]}" if makers else ""
+    by = maker(description)
+    if by != APP:
+        by = f" by {by}" if by else ""
         raise OutputRefused(output, f"holds another dataset{by}", advice)
-
-
-def _makers(description: Mapping[str, Any]) -> list[str]:
-    """Return the names under GeneratedBy; the older PipelineDescription counts, too."""
-    entries = description.get("GeneratedBy") or description.get("PipelineDescription") or []
-    entries = [entries] if isinstance(entries, dict) else entries
-    return [str(entry.get("Name", "?")) for entry in entries if isinstance(entry, dict)]
 
 
 def _describe(output: Path, origin: Origin) -> dict[str, Any]:
@@ -344,7 +337,7 @@ def _present(output: Path) -> set[str]:
 
 
 def _description(root: Path) -> Mapping[str, Any]:
-    return _json(root / "dataset_description.json")
+    return read_description(root) or {}
 
 
 def _json(path: Path) -> Mapping[str, Any]:

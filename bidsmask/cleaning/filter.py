@@ -14,7 +14,7 @@ from bidsmask.errors import BadTiming, TooFewVolumes, UsageError
 
 FloatArray = npt.NDArray[np.float64]
 
-_ORDER = 5
+ORDER = 5
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _sections(chosen: TemporalFilter, t_r_s: float) -> FloatArray:
     if high is None or low is None:
         kind = "lowpass" if high is None else "highpass"
     cut_offs = np.squeeze(chosen.cut_offs_hz)
-    return np.asarray(signal.butter(_ORDER, cut_offs, btype=kind, output="sos", fs=1 / t_r_s))
+    return np.asarray(signal.butter(ORDER, cut_offs, btype=kind, output="sos", fs=1 / t_r_s))
 
 
 def _padding_volumes(chosen: TemporalFilter, t_r_s: float, n_volumes: int) -> int:
