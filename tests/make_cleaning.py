@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,9 @@ import pytest
 
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.confounds import Regressors
+from tests.make_images import SHARED
 
-REAL_TABLES = Path(__file__).parents[2] / "shared/data/confounds"
+REAL_TABLES = SHARED / "confounds"
 
 needs_real_tables = pytest.mark.skipif(
     not REAL_TABLES.is_dir(), reason="the collection of real confounds tables is not there"
@@ -40,7 +40,7 @@ def regressors(values: np.ndarray) -> Regressors:
     return Regressors(values, tuple(f"c{i:02d}" for i in range(values.shape[1])))
 
 
-def confounds_table(n_volumes: int = 40, seed: int = 0) -> pd.DataFrame:
+def confounds_table(n_volumes: int = 40, seed: int | Sequence[int] = 0) -> pd.DataFrame:
     """Return a table with every column the strategies of this package can ask for."""
     random = np.random.default_rng(seed)
     table = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -14,6 +13,7 @@ import pytest
 from bidsmask.demo.dataset import write_demo
 from bidsmask.demo.plan import PARTICIPANTS, SPACE, PlannedParticipant, PlannedRun, run_stem
 from bidsmask.demo.texts import ATLAS
+from tests.make_app import image_of
 
 
 def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -79,7 +79,7 @@ class DemoRun:
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """The true mask in the template's space, (i, j, k)."""
-        return voxels_of(self._truth(f"space-{SPACE}_desc-truth_mask.nii.gz")) > 0
+        return image_of(self._truth(f"space-{SPACE}_desc-truth_mask.nii.gz")) > 0
 
     def _truth(self, ending: str) -> Path:
         return self._path(self.demo / "derivatives" / "truth", ending)
@@ -92,8 +92,3 @@ def demo_runs(demo: Path) -> list[DemoRun]:
     """Return the runs of the demo, in the order of their names."""
     runs = [DemoRun(demo, person, run) for person in PARTICIPANTS for run in person.runs]
     return sorted(runs, key=lambda run: run.name)
-
-
-def voxels_of(path: Path) -> npt.NDArray[np.float64]:
-    """Return an image's scaled values by nibabel."""
-    return np.asarray(nibabel.load(path).get_fdata())

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tests.make_cleaning import COMPCOR_SIDECAR, confounds_table
 from tests.make_images import AFFINE, write_image
 from tests.make_trees import DERIVATIVE
 
@@ -108,9 +109,10 @@ def write_run(
     """Write one run: series, sidecar, mask, confounds and what else is asked for."""
     run = SmallRun(root, participant, f"sub-{participant}_task-{task}", space)
     run.bold.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng([seed, *run.stem.encode()])
+    seeds = [seed, *run.stem.encode()]
+    rng = np.random.default_rng(seeds)
     inside = brain(shape)
-    table = confounds_table(n_volumes, rng)
+    table = confounds_table(n_volumes, seeds).round(6)
     values = rng.normal(0, 8, (*shape, n_volumes)) + 20
     values[inside] += 900 + 30 * table["trans_x"].to_numpy()
     run.replace(values.astype(np.int16), t_r=t_r_s)
@@ -121,7 +123,7 @@ def write_run(
         events = pd.DataFrame({"onset": [4.0, 20.0], "duration": 6.0, "trial_type": ["a", "b"]})
         events.to_csv(run.events, sep="\t", index=False)
     run.write_table(table)
-    run.confounds_sidecar.write_text(json.dumps(components_sidecar()))
+    run.confounds_sidecar.write_text(json.dumps(COMPCOR_SIDECAR))
     return run
 
 
@@ -129,40 +131,6 @@ def brain(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.bool_]:
     """Return an ellipsoid that leaves the outermost voxels free."""
     axes = np.meshgrid(*[np.linspace(-1.25, 1.25, length) for length in shape], indexing="ij")
     return np.asarray(sum(axis**2 for axis in axes) <= 1)
-
-
-def confounds_table(n_volumes: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return the columns of fMRIPrep that the strategies use, from random walks."""
-    names = ["csf", "white_matter", "global_signal"]
-    names += [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
-    columns: dict[str, Any] = {}
-    for name in names:
-        walk = np.cumsum(rng.normal(0, 0.1, n_volumes))
-        step = np.diff(walk, prepend=np.nan)
-        columns[name] = walk
-        columns[f"{name}_derivative1"] = step
-        columns[f"{name}_power2"] = walk**2
-        columns[f"{name}_derivative1_power2"] = step**2
-    times = (np.arange(n_volumes) + 0.5) / n_volumes
-    columns |= {f"cosine{k:02}": np.cos(np.pi * (k + 1) * times) for k in range(2)}
-    columns |= {f"a_comp_cor_{k:02}": rng.normal(size=n_volumes) for k in range(4)}
-    displacement = np.abs(rng.normal(0.1, 0.05, n_volumes))
-    displacement[0] = np.nan
-    columns["framewise_displacement"] = displacement
-    columns["std_dvars"] = 1 + displacement
-    return pd.DataFrame(columns).round(6)
-
-
-def components_sidecar() -> dict[str, Any]:
-    """Return the sidecar that tells what the CompCor columns are."""
-    return {
-        f"a_comp_cor_{k:02}": {
-            "Mask": "combined",
-            "CumulativeVarianceExplained": 0.2 * (k + 1),
-            "Retained": True,
-        }
-        for k in range(4)
-    }
 
 
 def write_atlas(

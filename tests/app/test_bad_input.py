@@ -510,6 +510,9 @@ REFUSALS = {
     "no number of components": Refusal(
         64, ("--n-compcor -1",), ("--confounds", "acompcor", "--n-compcor=-1")
     ),
+    "a fraction for components": Refusal(
+        64, ("--n-compcor 1/2",), ("--confounds", "acompcor", "--n-compcor", "1/2")
+    ),
     "no number of dummy scans": Refusal(64, ("--dummy-scans few",), ("--dummy-scans", "few")),
     "segments without censoring": Refusal(64, ("--min-segment",), ("--min-segment", "5")),
     "an atlas twice": Refusal(64, ("atlas-blocks",), ("--atlas", "{atlas}", "{copy}")),

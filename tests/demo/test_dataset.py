@@ -21,7 +21,8 @@ from bidsmask.demo.motion import PARAMETERS, framewise_displacement
 from bidsmask.demo.plan import PARTICIPANTS, SPACE
 from bidsmask.demo.timecourse import task_response
 from bidsmask.errors import OutputRefused
-from tests.make_demo import DemoRun, atlas_of, demo_runs, voxels_of
+from tests.make_app import image_of
+from tests.make_demo import DemoRun, atlas_of, demo_runs
 
 VALIDATOR = shutil.which("bids-validator-deno", path=str(Path(sys.executable).parent))
 RUNS = [run.name for run in demo_runs(Path())]
@@ -148,7 +149,7 @@ def test_truth_of_a_run_has_its_volumes_and_regions(run):
 
 def test_true_mask_is_that_of_fmriprep(run):
     mask = run.fmriprep("desc-brain_mask.nii.gz", SPACE)
-    np.testing.assert_array_equal(voxels_of(mask) > 0, run.mask)
+    np.testing.assert_array_equal(image_of(mask) > 0, run.mask)
 
 
 def test_displacement_in_the_table_is_that_of_its_parameters(run):
@@ -184,13 +185,13 @@ def test_nilearn_reads_the_confounds(run):
 
 
 def test_global_signal_is_the_mean_in_the_mask(run):
-    means = voxels_of(run.bold)[run.mask].mean(axis=0)
+    means = image_of(run.bold)[run.mask].mean(axis=0)
     np.testing.assert_allclose(means, run.confounds["global_signal"], rtol=1e-3)
 
 
 def test_regions_follow_their_true_signals_once_everything_known_is_regressed(run, demo):
-    labels = voxels_of(atlas_of(demo)) * run.mask
-    values = voxels_of(run.bold)
+    labels = image_of(atlas_of(demo)) * run.mask
+    values = image_of(run.bold)
     indices = np.arange(1, len(REGIONS) + 1)
     means = np.stack([values[labels == index].mean(axis=0) for index in indices], axis=1)
     spoiled = run.spoiled["volume"]
