@@ -538,7 +538,7 @@ REFUSALS = {
     ),
     "no config": Refusal(66, ("nowhere",), ("--config", "{nowhere}")),
     **{
-        f"{what} whose path is not UTF-8": Refusal(66, (r"caf\xe9", "UTF-8 text"), **given)
+        f"{what} whose path is not UTF-8": Refusal(66, (r"m\xfcde", "UTF-8 text"), **given)
         for what, given in {
             "a dataset": {"bids_dir": "{latin}/in"},
             "derivatives": {"options": ("-d", "{latin}/in")},
@@ -553,7 +553,7 @@ REFUSALS = {
     "output below a file": Refusal(73, ("not a folder",), output_dir="{filters}/out"),
     "output of another program": Refusal(73, ("fMRIPrep",), output_dir="{other}"),
     "output with raw data": Refusal(73, ("raw dataset",), output_dir="{raw}"),
-    "output whose path is not UTF-8": Refusal(73, (r"caf\xe9",), output_dir="{latin}/out"),
+    "output whose path is not UTF-8": Refusal(73, (r"m\xfcde",), output_dir="{latin}/out"),
     "output where nobody can write": Refusal(73, ("cannot be",), output_dir="{closed}/out"),
 }
 
@@ -578,7 +578,7 @@ def places(tmp_path):
         found[name.partition(".")[0]] = tmp_path / name
         (tmp_path / name).write_text(text)
     found |= {"mask": run.mask, "atlas": atlas, "closed": closed_folder(tmp_path)}
-    found["latin"] = tmp_path / os.fsdecode(b"caf\xe9")
+    found["latin"] = tmp_path / os.fsdecode(b"m\xfcde")
     shutil.copytree(tmp_path / "in", found["latin"] / "in")
     write_atlas(found["latin"], name="blocks")
     found["copy"] = write_atlas(tmp_path / "copy")
