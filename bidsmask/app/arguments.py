@@ -55,7 +55,9 @@ def parser() -> Parser:
     )
     result.add_argument("bids_dir", type=Path, help="a raw BIDS dataset, or derivatives alone")
     result.add_argument("output_dir", type=Path, help="where the derivatives are written")
-    result.add_argument("analysis_level", metavar="{participant,group}", help="group is not there yet")
+    result.add_argument(
+        "analysis_level", metavar="{participant,group}", help="group is not there yet"
+    )
     result.add_argument("--version", action="store_true", help="print the version and exit")
     groups = {
         name: result.add_argument_group(name) for name in (WORK, MASK, SIGNALS, CLEANING, RUNNING)
