@@ -333,7 +333,9 @@ def _name(root: Path) -> str:
 def _present(output: Path) -> set[str]:
     """Return the participants that have a folder."""
     with os.scandir(output) as entries:
-        return {e.name for e in entries if re.fullmatch(r"sub-\w+", e.name) and e.is_dir()}
+        return {
+            e.name for e in entries if re.fullmatch(r"sub-[A-Za-z0-9+]+", e.name) and e.is_dir()
+        }
 
 
 def _description(root: Path) -> Mapping[str, Any]:

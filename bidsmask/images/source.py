@@ -29,7 +29,11 @@ def naming_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except EOFError as error:
-        raise DamagedFile(path, "is cut off before its end", COPY_AGAIN) from error
+        raise DamagedFile(
+            path,
+            "is cut off before its end, or has bytes after it that do not belong to it",
+            COPY_AGAIN,
+        ) from error
     except (gzip.BadGzipFile, IsalError) as error:  # type: ignore[misc]  # a wrong stub
         raise DamagedFile(path, f"is damaged ({str(error).rstrip('.')})", COPY_AGAIN) from error
     except OSError as error:

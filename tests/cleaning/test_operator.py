@@ -171,6 +171,20 @@ def test_float32_with_a_mean_of_500_deviations_is_right_to_1e_5(
     assert np.abs(cleaned.values - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_a_first_volume_far_from_the_others_costs_no_digits(dtype: Any) -> None:
+    random = np.random.default_rng(0)
+    raw = np.rint(5000 + 50 * random.standard_normal((200, 300))).astype(dtype)
+    raw[0] = 2 * raw[0]  # before the steady state, and regressed out by a spike
+    spike = np.zeros((200, 1))
+    spike[0] = 1
+    operator = build_operator(Cleaning(), 2.0, censored(200, []), regressors(spike), "run")
+    reference = raw[0].astype(np.float64)
+    exact = clean(operator, raw - reference, reference).values
+    single = clean(operator, (raw - raw[0].astype(np.float32)).astype(np.float32), reference)
+    np.testing.assert_allclose(single.values, exact, rtol=0, atol=1e-5)
+
+
 def test_float32_without_a_reference_is_as_good_as_its_digits() -> None:
     raw = (5000 + 10 * np.random.default_rng(0).standard_normal((200, 300))).astype(np.float32)
     cleaned = clean(simple_operator(200), raw, np.zeros(300))
