@@ -176,6 +176,8 @@ def config_text(options: Options) -> str:
         value = getattr(options, one.name)
         if value is None or (one.metadata and value == one.default):
             continue
+        if one.name == "filter" and value in ("butterworth", "none"):
+            continue  # the cut-offs imply it, and may be changed beside --config
         if isinstance(value, tuple):
             value = [str(v) if isinstance(v, Path) else v for v in value]
         # JSON's strings, numbers, booleans and lists are TOML's, too, but for the sign DEL.
@@ -186,8 +188,15 @@ def config_text(options: Options) -> str:
 
 
 def normalised(options: Options) -> Options:
-    """Return the options with prefixes cut off labels, and with what others imply."""
+    """Return the options with whole paths, labels without prefix, and what others imply."""
+    here = Path.cwd()
     changes: dict[str, Any] = {
+        "bids_dir": here / options.bids_dir,
+        "output_dir": here / options.output_dir,
+        "derivatives": tuple(here / path for path in options.derivatives),
+        "bids_filter_file": options.bids_filter_file and here / options.bids_filter_file,
+        "mask_file": options.mask_file and here / options.mask_file,
+        "atlas": tuple(whole_atlas(text) for text in options.atlas),
         "participant_label": cut(options.participant_label, "sub-"),
         "session_label": cut(options.session_label, "ses-"),
         "task_label": cut(options.task_label, "task-"),
@@ -203,6 +212,16 @@ def normalised(options: Options) -> Options:
     if options.voxels is None:
         changes["voxels"] = not options.atlas
     return dataclasses.replace(options, **changes)
+
+
+def whole_atlas(text: str) -> str:
+    """Return `IMAGE[=TABLE]` with whole paths."""
+    here = Path.cwd()
+    image, _, table = text.rpartition("=")
+    # A file whose own name holds an = is that file.
+    if not image or Path(text).exists():
+        return str(here / text)
+    return f"{here / image}={here / table}"
 
 
 def cut(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:

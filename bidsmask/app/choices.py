@@ -84,21 +84,27 @@ def confounds_changes(options: Options, strategy: str) -> dict[str, Any]:
 
 def changed(options: Options, strategy: str) -> str:
     """Return what was changed from the defaults, in letters and digits: `GSRFD02`."""
+    own = STRATEGIES[strategy]
     signal = options.global_signal
-    parts = ["" if signal is None else "GSR" + ("" if signal == "basic" else signal)]
+    is_own = signal in (None, own.global_signal)
+    parts = ["" if is_own else f"GSR{'' if signal == 'basic' else signal}"]
     if strategy == "acompcor" and options.n_compcor is not None:
         parts.append("CC" + in_letters(n_compcor(options.n_compcor)))
     numbers = (
-        ("FD", options.fd_threshold),
-        ("DVARS", options.dvars_threshold),
-        ("SEG", options.min_segment),
-        ("HP", options.high_pass),
-        ("LP", options.low_pass),
-        ("FWHM", options.smoothing_fwhm),
+        ("FD", options.fd_threshold, own.fd_mm),
+        ("DVARS", options.dvars_threshold, own.std_dvars),
+        ("SEG", options.min_segment, own.min_segment),
+        ("HP", options.high_pass, None),
+        ("LP", options.low_pass, None),
+        ("FWHM", options.smoothing_fwhm, None),
     )
     if options.dummy_scans != "auto":
         parts.append("DUMMY" + in_letters(int(options.dummy_scans)))
-    parts += [letters + in_letters(value) for letters, value in numbers if value is not None]
+    parts += [
+        letters + in_letters(value)
+        for letters, value, default in numbers
+        if value is not None and value != default
+    ]
     if options.filter in ("cosine", "regression"):
         parts.append(options.filter)
     if options.padding != "even":

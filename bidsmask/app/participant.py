@@ -22,13 +22,13 @@ from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
 from bidsmask.bids.atlases import region_columns
-from bidsmask.bids.description import publish_atlas_description
+from bidsmask.bids.description import publish_atlas
 from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
 from bidsmask.bids.tables import table_bytes, write_signals
 from bidsmask.cleaning.operator import Cleaned, clean
 from bidsmask.errors import DataError
 from bidsmask.images.stream import mean_volume
-from bidsmask.images.write import nifti_bytes
+from bidsmask.images.write import Space, nifti_bytes
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.masks.strategies import compute_mask
@@ -94,6 +94,12 @@ class Work:
         self.written: list[Path] = []
         self.notes = Notes(job)
 
+    @property
+    def space(self) -> Space:
+        """What the affine of the run leads to, in the words of NIfTI."""
+        name = self.job.run.space
+        return "mni" if name.startswith("MNI") else "aligned" if name else "scanner"
+
     def do(self) -> None:
         """Make all products of the Job: mask, what the columns and rows are, signals."""
         mask = self.mask()
@@ -126,7 +132,7 @@ class Work:
         else:
             mean = mean_volume(image)
             mask = compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path)
-        content = nifti_bytes(mask.voxels, mask.grid)
+        content = nifti_bytes(mask.voxels, mask.grid, space=self.space)
         sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)
         self.publish(plan.product, [content], sidecar)
         return mask
@@ -137,7 +143,7 @@ class Work:
         if product is None or not self.is_wanted(product):
             return
         contents = [
-            nifti_bytes(column_map(mask), mask.grid),
+            nifti_bytes(column_map(mask), mask.grid, space=self.space),
             table_bytes(voxel_columns(mask)),
         ]
         sidecar = sidecars.column_map_sidecar(self.job, self.preparation, product)
@@ -175,8 +181,9 @@ class Work:
         note_regions(self.notes, plan.choice, columns, coverage)
         regions = pd.DataFrame({"index": atlas.values, "name": names})
         if self.is_wanted(plan.labels):
-            publish_atlas_description(self.job.dataset.output, plan.choice.name, {})
-            contents = [nifti_bytes(labels, mask.grid), table_bytes(regions)]
+            choice = plan.choice
+            publish_atlas(self.job.dataset.output, choice.name, choice.image, choice.table)
+            contents = [nifti_bytes(labels, mask.grid, space=self.space), table_bytes(regions)]
             self.publish(plan.labels, contents, sidecars.atlas_sidecar(self.job, plan))
         if self.is_wanted(plan.coverage):
             table = regions.assign(voxels=extractor.n_voxels, coverage=np.round(coverage, 6))

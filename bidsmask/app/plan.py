@@ -12,6 +12,7 @@ from bidsmask.app.options import Options
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
 from bidsmask.bids.dataset import Dataset, participants
+from bidsmask.bids.entities import Entities
 from bidsmask.bids.layout import find_runs
 from bidsmask.bids.selection import Selection, read_filter_file
 from bidsmask.errors import DataError, Finding, NothingSelected
@@ -79,25 +80,49 @@ def near_to(label: str, known: Sequence[str]) -> str:
     return ", ".join(get_close_matches(label, known, n=3, cutoff=0.4) or known[:3])
 
 
+@dataclass(frozen=True)
+class AskedLabel:
+    """A label of session, task, run or space on the command line."""
+
+    key: str
+    label: str
+    alone: Selection
+
+    @property
+    def text(self) -> str:
+        """As in a file name: `task-rest`."""
+        return f"{self.key}-{self.label}"
+
+    def selects(self, entities: Entities) -> bool:
+        """Return whether the label selects a run, whatever the others do."""
+        return self.alone.takes(entities) and self.alone.takes_space(entities)
+
+    def missed(self, seen: Sequence[Entities]) -> tuple[str, str]:
+        """Return problem and advice for a label that selects none of the runs seen."""
+        none = "func" if self.key == "space" else "none"
+        near = near_to(self.label, sorted({one.get(self.key) or none for one in seen}))
+        return "selects no functional run", f"There is {near}."
+
+
+def asked_labels(options: Options) -> list[AskedLabel]:
+    """Return the labels that the options name, but for participants."""
+    return [
+        *(AskedLabel("ses", one, Selection(sessions=(one,))) for one in options.session_label),
+        *(AskedLabel("task", one, Selection(tasks=(one,))) for one in options.task_label),
+        *(AskedLabel("run", one, Selection(runs=(one,))) for one in options.run_label),
+        *(AskedLabel("space", one, Selection(spaces=(one,))) for one in options.space),
+    ]
+
+
 def nothing_selected(
     dataset: Dataset, participants: Sequence[str], options: Options
 ) -> NothingSelected:
     """Return the error that says why there is no run, from what the first participants have."""
     seen = [find_runs(dataset, one) for one in participants[:LOOKED_AT]]
     entities = [run.entities for runs, _ in seen for run in runs]
-    asked = [
-        *(("ses", label, Selection(sessions=(label,))) for label in options.session_label),
-        *(("task", label, Selection(tasks=(label,))) for label in options.task_label),
-        *(("run", label, Selection(runs=(label,))) for label in options.run_label),
-        *(("space", label, Selection(spaces=(label,))) for label in options.space),
-    ]
-    for key, label, alone in asked:
-        if entities and not any(alone.takes(one) and alone.takes_space(one) for one in entities):
-            none = "func" if key == "space" else "none"
-            near = near_to(label, sorted({one.get(key) or none for one in entities}))
-            return NothingSelected(
-                f"{key}-{label}", "selects no functional run", f"There is {near}."
-            )
+    for asked in asked_labels(options):
+        if entities and not any(map(asked.selects, entities)):
+            return NothingSelected(asked.text, *asked.missed(entities))
     reasons = list(dict.fromkeys(f.problem for _, findings in seen for f in findings))
     return NothingSelected(
         str(dataset.roots[0]),
@@ -121,6 +146,7 @@ def selection(options: Options) -> Selection:
 def plan(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator[Step]:
     """Yield what there is to do, indexing each participant when his turn comes."""
     wanted = selection(options)
+    unused, seen = asked_labels(options), []
     for participant in labels:
         try:
             runs, findings = find_runs(dataset, participant, wanted)
@@ -133,8 +159,17 @@ def plan(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator[
         for finding in findings:
             if finding.severity == "error":
                 yield Step(participant, outcome=not_a_run(finding))
-        for run in runs:
-            yield preflight(Job(run, options, dataset))
+        seen += [run.entities for run in runs] if unused else []
+        unused = [one for one in unused if not any(one.selects(run.entities) for run in runs)]
+        # All of a participant is checked before anything of his is computed.
+        yield from [preflight(Job(run, options, dataset)) for run in runs]
+    if seen:
+        yield Step("", findings=tuple(unused_label(one, seen) for one in unused))
+
+
+def unused_label(asked: AskedLabel, seen: Sequence[Entities]) -> Finding:
+    """Return the warning that a label selects nothing where others do."""
+    return Finding("warning", "label-selects-nothing", asked.text, *asked.missed(seen))
 
 
 def not_a_run(finding: Finding) -> Outcome:

@@ -26,16 +26,22 @@ class MaskPlan:
     ----------
     strategy : str
         A name of the registry; `auto` has been decided.
+    reason : str
+        Why it is this one.
     arguments : mapping
         Its arguments, defaults included.
     source : Path or None
         The file it is read from; None where it is computed from the run.
+    fingerprint : str
+        Of the voxels, whatever the reason was.
     product : Product
     """
 
     strategy: str
+    reason: str
     arguments: Mapping[str, object]
     source: Path | None
+    fingerprint: str
     product: Product
 
 

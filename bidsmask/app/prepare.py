@@ -68,7 +68,7 @@ def prepare(job: Job) -> Preparation:
     confounds = read_confounds(run.confounds, image.n_volumes) if run.confounds else None
     events = read_events(run.events, notes) if run.events else None
 
-    inputs = Inputs.of(job, image, t_r_s, mask.product.fingerprint)
+    inputs = Inputs.of(job, image, t_r_s, mask.fingerprint)
     names = Names(job, mask.strategy)
     cleanings = tuple(
         plan_cleaning(job, choice, image, t_r_s, confounds, inputs, names, notes)
@@ -140,9 +140,11 @@ class Inputs:
 def plan_mask(job: Job, image: Image) -> MaskPlan:
     """Decide how the mask is made, and whether that can be."""
     run, options = job.run, job.options
-    strategy = options.mask_strategy
+    strategy, reason = options.mask_strategy, "asked for"
     if strategy == "auto":
         strategy = "derivative" if run.mask is not None else "epi"
+        found = "has a" if run.mask is not None else "has no"
+        reason = f"auto: the preprocessing {found} mask for this run and space"
     source = {"derivative": run.mask, "file": options.mask_file}.get(strategy)
     if strategy == "derivative" and source is None:
         raise MissingCompanion(
@@ -161,7 +163,8 @@ def plan_mask(job: Job, image: Image) -> MaskPlan:
             )
     made_from = identity(source if source is not None else run.bold)
     told = fingerprint("mask", strategy, arguments, made_from, spatial(job))
-    return MaskPlan(strategy, arguments, source, Names(job, strategy).mask(told))
+    product = Names(job, strategy).mask(fingerprint(told, reason))
+    return MaskPlan(strategy, reason, arguments, source, told, product)
 
 
 def plan_cleaning(

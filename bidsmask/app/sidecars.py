@@ -63,6 +63,7 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
         "Sources": [job.dataset.uri(plan.source or job.run.bold)],
         **spatial(job),
         "Strategy": plan.strategy,
+        "StrategyReason": plan.reason,
         "StrategyArguments": dict(plan.arguments),
         "Voxels": mask.n_voxels,
         "VolumeMillilitres": round(mask.volume_ml, 3),

@@ -25,6 +25,9 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
     in_sidecar, in_header = run.metadata.get("RepetitionTime"), image.t_r_s
     if in_sidecar is None:
         if asked is not None:
+            if in_header is not None and not is_close(in_header, asked):
+                problem = f"has {in_header:g} s in its header; {asked:g} s of --t-r is taken"
+                notes.add("warning", "repetition-time-unlike-header", run.bold, problem)
             return asked
         if "VolumeTiming" in run.metadata:
             raise BadTiming(
@@ -58,14 +61,19 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
         (in_header, "its header says", "Correct whichever is wrong."),
         (asked, "--t-r says", "It is for runs whose sidecar has none: leave it out."),
     ):
-        # Headers hold float32 and, from some scanners, whole milliseconds.
-        if other is not None and not math.isclose(other, t_r_s, rel_tol=1e-3, abs_tol=1e-3):
+        if other is not None and not is_close(other, t_r_s):
             raise BadTiming(
                 run.bold,
                 f"has a RepetitionTime of {t_r_s:g} s in its sidecar, but {whose} {other:g} s",
                 advice,
             )
     return t_r_s
+
+
+def is_close(one_s: float, other_s: float) -> bool:
+    """Return whether two repetition times mean the same."""
+    # Headers hold float32 and, from some scanners, whole milliseconds.
+    return math.isclose(one_s, other_s, rel_tol=1e-3, abs_tol=1e-3)
 
 
 def start_time(job: Job) -> float:

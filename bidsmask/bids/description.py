@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,16 @@ from typing import Any
 import pandas as pd
 
 from bidsmask._version import __version__
-from bidsmask.bids.dataset import APP, DESCRIPTION, maker, read_description
+from bidsmask.bids.dataset import (
+    APP,
+    DESCRIPTION,
+    maker,
+    participant_folders,
+    read_description,
+)
 from bidsmask.bids.publish import json_bytes, publish, remove_leftovers
 from bidsmask.bids.tables import read_cells, table_bytes
-from bidsmask.errors import Finding, OutputRefused, UnusableTable, WritingFailed
+from bidsmask.errors import DamagedFile, Finding, OutputRefused, UnusableTable, WritingFailed
 
 CODE_URL = "https://github.com/bidsmask/bidsmask"
 BIDS_VERSION = "1.11.1"
@@ -119,6 +124,7 @@ def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) ->
     try:
         output.mkdir(parents=True, exist_ok=True)
         remove_leftovers(output, recursive=False)
+        remove_leftovers(output / "atlases")
         _publish_changed(output / ".bidsignore", _bidsignore(output))
     except (OSError, WritingFailed) as error:
         reason = error.strerror if isinstance(error, OSError) else error.problem
@@ -155,20 +161,31 @@ def publish_participants(
     return findings
 
 
-def publish_atlas_description(output: Path, name: str, fields: Mapping[str, Any]) -> None:
-    """Write `atlas-NAME_description.json` at the root, which BIDS wants for each `atlas-NAME`.
+def publish_atlas(output: Path, name: str, image: Path, table: Path | None) -> None:
+    """Keep an atlas as it was used: the very image and table, below `atlases/`.
+
+    BIDS also wants an `atlas-NAME_description.json` at the root for each `atlas-NAME`.
 
     Parameters
     ----------
     output : Path
     name : str
         The value of the entity: letters, digits and `+`.
-    fields : mapping
-        `Description`, `License`, `Authors`, `ReferencesAndLinks` and others, where known.
+    image, table : Path
+        Of the atlas; None for a table that there is not.
     """
-    required = {"AtlasName": name, "License": "unknown"}
-    path = output / f"atlas-{name}_description.json"
-    _publish_changed(path, json_bytes({**required, **fields}))
+    folder = output / "atlases"
+    about = {"Name": "Atlases as used", "BIDSVersion": BIDS_VERSION, "DatasetType": "atlas"}
+    _publish_changed(folder / "dataset_description.json", json_bytes(about))
+    extension = ".nii.gz" if image.name.lower().endswith(".gz") else ".nii"
+    try:
+        _publish_changed(folder / f"atlas-{name}_dseg{extension}", image.read_bytes())
+        if table is not None:
+            _publish_changed(folder / f"atlas-{name}_dseg{table.suffix}", table.read_bytes())
+    except OSError as error:
+        raise DamagedFile(image, f"cannot be kept ({error.strerror})") from error
+    description = {"AtlasName": name, "License": "unknown"}
+    _publish_changed(output / f"atlas-{name}_description.json", json_bytes(description))
 
 
 def check_output(output: Path, raw: Path | None, derivatives: Sequence[Path] = ()) -> None:
@@ -332,10 +349,7 @@ def _name(root: Path) -> str:
 
 def _present(output: Path) -> set[str]:
     """Return the participants that have a folder."""
-    with os.scandir(output) as entries:
-        return {
-            e.name for e in entries if re.fullmatch(r"sub-[A-Za-z0-9+]+", e.name) and e.is_dir()
-        }
+    return {folder.name for _, folder in participant_folders(output)}
 
 
 def _description(root: Path) -> Mapping[str, Any]:

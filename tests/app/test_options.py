@@ -319,7 +319,7 @@ def test_the_command_line_goes_before_the_file(tmp_path):
     assert options.confounds == ("none",)
     assert options.fd_threshold == 1.0
     assert options.voxels is False
-    assert options.atlas == ("a",)
+    assert options.atlas == (str(Path.cwd() / "a"),)
 
 
 @pytest.mark.parametrize(

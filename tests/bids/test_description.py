@@ -18,7 +18,7 @@ from bidsmask.bids.description import (
     Origin,
     check_output,
     prepare_output,
-    publish_atlas_description,
+    publish_atlas,
     publish_participants,
 )
 from bidsmask.bids.publish import publish, publish_json, publish_product
@@ -118,10 +118,15 @@ def test_copies_of_a_dataset_give_the_same_bytes(output, origin, raw, tmp_path):
 
 def test_a_second_run_touches_nothing(output, origin, monkeypatch):
     prepare_output(output, origin, ["01"])
-    publish_atlas_description(output, "Schaefer", {})
+    image, table = output / "x.nii.gz", output / "x.tsv"
+    publish(image, b"labels")
+    publish(table, b"index\tname\n")
+    publish_atlas(output, "Schaefer", image, table)
+    assert (output / "atlases/atlas-Schaefer_dseg.nii.gz").read_bytes() == b"labels"
+    assert (output / "atlases/atlas-Schaefer_dseg.tsv").read_bytes() == b"index\tname\n"
     monkeypatch.setattr(module, "publish", lambda path, _: pytest.fail(f"wrote {path.name}"))
     prepare_output(output, origin, ["01"])
-    publish_atlas_description(output, "Schaefer", {})
+    publish_atlas(output, "Schaefer", image, table)
 
 
 def test_lines_and_readme_of_the_users_own_stay(output, origin):
@@ -350,7 +355,8 @@ def lay_out_run(output, before, spaces, res, spatial):
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
 def test_the_official_validator_has_nothing_to_say(output, origin, tmp_path):
     prepare_output(output, origin, ["01", "02"])
-    publish_atlas_description(output, "X", {"Description": "x", "Authors": AUTHORS})
+    publish(tmp_path / "x.nii", image_bytes(np.int32))
+    publish_atlas(output, "X", tmp_path / "x.nii", None)
     standard = {"SpatialReference": "bids:raw:x", "Resolution": "2 mm"}
     for before in ("sub-01/ses-1/func/sub-01_ses-1_task-rest_run-1", "sub-02/func/sub-02_task-n"):
         lay_out_run(output, before, "space-MNI152NLin2009cAsym", "res-2", standard)
@@ -359,7 +365,6 @@ def test_the_official_validator_has_nothing_to_say(output, origin, tmp_path):
         lay_out_run(output, before, "", "", {"SpatialReference": "orig"})
     publish(output / "sub-01" / "figures" / "a.svg", b"<svg/>")
     publish(output / "sub-01.html", b"<html/>")
-    publish(output / "atlases" / "atlas-X_dseg.nii", image_bytes(np.int32))
     publish(output / "logs" / "run-20200101T000000-0123abcd" / "config.toml", b"")
     publish(output / "logs" / "CITATION.md", b"x\n")
     said = subprocess.run(
