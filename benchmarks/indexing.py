@@ -2,9 +2,10 @@
 
     python benchmarks/indexing.py [--participants 10000] [--whole 200] [--folder DIR]
 
-A tree of 24 files a participant is written (raw and preprocessed, empty images). The whole
-program plans it: from the start of the process to the first Job of the dry run, then one
-participant after another. Beside it stands, for a smaller tree, pybids indexing the whole at once.
+A tree of 24 files a participant is written (raw and preprocessed; links to one small run of 200
+volumes with 36 confounds). The whole program plans it, band-pass included: from the start of the
+process to the first Job of the dry run, then one participant after another. Beside it stands, for
+a smaller tree, pybids indexing the whole at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 TASK = {"RepetitionTime": 2.0, "TaskName": "rest"}
 AFTER_THE_FIRST = 300
+CLEANING = ["--confounds", "none", "--confounds-columns", "c*", "--high-pass", "0.01"]
 TARGETS = {
     "start to the first Job (s)": 2.5,
     "peak memory by then (MB)": 250.0,
@@ -76,6 +78,7 @@ def write_tree(root: Path, n_participants: int) -> int:
     (root / "task-rest_bold.json").write_text(json.dumps(TASK))
     (derivatives / "dataset_description.json").write_text(json.dumps(described | made_by))
     n_files = 3
+    sources = Sources(root.with_name(f"{root.name}-sources"))
     for number in range(1, n_participants + 1):
         subject = f"sub-{number:05d}"
         for place in (root, derivatives):
@@ -102,10 +105,52 @@ def write_tree(root: Path, n_participants: int) -> int:
                 for end in (".tsv", ".json")
             ]
         for name in names:
-            with (root / name).open("w") as handle:
-                handle.write("{}" if name.endswith(".json") else "")
+            sources.give(root / name)
         n_files += len(names)
     return n_files
+
+
+class Sources:
+    """One small run, whose files stand in a tree by hard links."""
+
+    # ext4 allows 65,000 links to a file.
+    LINKS = 60_000
+
+    def __init__(self, folder: Path) -> None:
+        # Here, since the processes that are measured import this file.
+        import numpy as np
+        import pandas as pd
+
+        from bidsmask.images.grid import Grid
+        from bidsmask.images.write import nifti_bytes
+
+        folder.mkdir()
+        self._folder = folder
+        self._used = dict.fromkeys(("series", "mask", "table", "events", "json"), 0)
+        rng = np.random.default_rng(0)
+        grid = Grid((4, 4, 4), np.diag([2.0, 2.0, 2.0, 1.0]))
+        noise = rng.integers(900, 1100, (4, 4, 4, 200)).astype(np.int16)
+        names = ["trans_x", "white_matter", *(f"c{number}" for number in range(34))]
+        table = pd.DataFrame(rng.standard_normal((200, 36)).cumsum(axis=0), columns=names)
+        self._content = {
+            "series": nifti_bytes(noise, grid, t_r_s=2.0),
+            "mask": nifti_bytes(np.ones((4, 4, 4), np.uint8), grid),
+            "table": table.to_csv(sep="\t", index=False).encode(),
+            "events": b"onset\tduration\n",
+            "json": b"{}",
+        }
+
+    def give(self, path: Path) -> None:
+        """Let the file that a name asks for stand there."""
+        kind = "series" if path.name.endswith("bold.nii.gz") else "mask"
+        if not path.name.endswith(".nii.gz"):
+            kind = "json" if path.suffix == ".json" else "table"
+        kind = "events" if path.name.endswith("_events.tsv") else kind
+        source = self._folder / f"{kind}-{self._used[kind] // self.LINKS}"
+        if not self._used[kind] % self.LINKS:
+            source.write_bytes(self._content[kind])
+        path.hardlink_to(source)
+        self._used[kind] += 1
 
 
 def plan(root: Path) -> dict[str, float]:
@@ -113,7 +158,7 @@ def plan(root: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "bidsmask", str(root), str(root / "derivatives/out")]
     start = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "participant", "--dry-run"],
+        [*command, "participant", "--dry-run", *CLEANING],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -122,7 +167,9 @@ def plan(root: Path) -> dict[str, float]:
     times, sizes = [], []
     peak = 0.0
     for line in process.stdout:
-        if "_run-1_" not in line:
+        if line.startswith("failed"):
+            raise RuntimeError(line)
+        if not line.startswith("to do") or "_run-1_" not in line:
             continue
         times.append(time.perf_counter() - start)
         sizes.append(status_mb(process.pid, "VmRSS"))

@@ -97,12 +97,13 @@ class Terminal:
         if counts["failed"]:
             self._say("The same command does again just what failed.")
 
-    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[Step]:
-        """Print the plan; return the steps of it that are about runs."""
-        seen, runs = list(findings), []
+    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[int]:
+        """Print the plan; return the exit code of each run of it, as far as it is known."""
+        seen, exit_codes = list(findings), []
         for step in steps:
             seen += step.findings
-            runs += [step] if step.is_run else []
+            if step.is_run:
+                exit_codes.append(step.outcome.exit_code if step.outcome else 0)
             if step.outcome is not None:
                 seen += step.outcome.findings
                 self._print(f"{step.outcome.status}: {step.outcome.label}")
@@ -114,7 +115,7 @@ class Terminal:
                 for path in product.data:
                     self._print(f"    {path.relative_to(step.job.dataset.output)}")
         self._table(seen)
-        return runs
+        return exit_codes
 
     def _table(self, findings: Sequence[Finding]) -> None:
         """Show findings by kind, with participants counted, not repeated."""

@@ -53,8 +53,8 @@ class Screen(Protocol):
     def end(self, ledger: Ledger) -> None:
         """Show what became of all."""
 
-    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[Step]:
-        """Print the plan; return the steps of it that are about runs."""
+    def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[int]:
+        """Print the plan; return the exit code of each run of it, as far as it is known."""
 
 
 def run(options: Options, screen: Screen) -> int:
@@ -78,10 +78,10 @@ def run(options: Options, screen: Screen) -> int:
     labels = select_participants(dataset, options.participant_label)
     steps = plan(dataset, labels, options)
     if options.dry_run:
-        runs = screen.planned(steps, dataset.findings)
-        if not runs:
+        exit_codes = screen.planned(steps, dataset.findings)
+        if not exit_codes:
             raise nothing_selected(dataset, labels, options)
-        return exit_code_of([step.outcome.exit_code if step.outcome else 0 for step in runs])
+        return exit_code_of(exit_codes)
     return work_through(options, dataset, labels, steps, screen)
 
 
