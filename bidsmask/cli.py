@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--version" in arguments:
-        print(f"bidsmask {__version__}")  # noqa: T201
+        print(f"bidsmask {__version__}")
         return 0
 
     from bidsmask.errors import BidsmaskError
@@ -82,4 +82,4 @@ def stop(number: int, frame: FrameType | None) -> NoReturn:
 def say(text: str) -> None:
     """Print to standard error, if anybody can hear it."""
     with contextlib.suppress(OSError):
-        print(f"bidsmask: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"bidsmask: {text}", file=sys.stderr, flush=True)

@@ -149,8 +149,8 @@ class Terminal:
             if self._progress is not None:
                 self._progress.console.print(text, markup=False, highlight=False)
             else:
-                print(text, file=sys.stderr, flush=True)  # noqa: T201
+                print(text, file=sys.stderr, flush=True)
 
     def _print(self, text: str) -> None:
         """Print to standard output what was asked for."""
-        print(text, flush=True)  # noqa: T201
+        print(text, flush=True)
