@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -63,13 +64,19 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not {"-v", "--verbose"}.isdisjoint(arguments):
+        if shows_tracebacks(arguments):
             traceback.print_exc()
-        say(f"error: a fault of its own: {type(error).__name__}: {error}. -v shows where.")
+        say(f"error: a fault of its own: {type(error).__name__}: {error}. -vv shows where.")
         return 70
     finally:
         for number, handler in zip(SIGNALS, previous, strict=True):
             signal.signal(number, handler)
+
+
+def shows_tracebacks(arguments: list[str]) -> bool:
+    """Return whether -v is given twice, without the parser, whose fault it may be."""
+    counts = [word.count("v") for word in arguments if re.fullmatch("-v+", word)]
+    return sum(counts) + arguments.count("--verbose") > 1
 
 
 def stop(number: int, frame: FrameType | None) -> NoReturn:

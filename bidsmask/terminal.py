@@ -76,8 +76,8 @@ class Terminal:
             self._say(f"{outcome.status}: {outcome.label}{took}")
         if self._options.verbose:
             self._findings(outcome.findings)
-            if outcome.crash:
-                self._say(outcome.crash)
+        if self._options.verbose > 1 and outcome.crash:
+            self._say(outcome.crash)
 
     def end(self, ledger: Ledger) -> None:
         """Show the findings, and what became of all."""

@@ -10,28 +10,27 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from bidsmask.app.checks import check
+from bidsmask.app.checks import check, check_text
 from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options
 from bidsmask.errors import MissingInput, UsageError
 
 CONFIG_HELP = "TOML file of these options; the command line goes before it"
-EXIT_CODES = """\
-exit codes:
-  0    all runs done or up to date
-  1    some runs failed; the table of findings says which and why
-  16   the dataset is not usable as BIDS
-  17   unknown analysis level
-  18   the labels and filters select nothing
-  64   the command line is wrong, or asks for contradicting things
-  65   all runs failed for their data
-  66   an input named on the command line is missing or unreadable
-  70   a fault of bidsmask; the crash file says where
-  73   the output cannot be created
-  74   writing failed midway, as on a full disk
-  75   a run was killed from outside, as for its memory; the same command resumes
-  130  interrupted; the same command resumes
-  143  terminated; the same command resumes
-"""
+EXIT_CODES = {
+    0: "all runs done or up to date",
+    1: "some runs failed; the table of findings says which and why",
+    16: "the dataset is not usable as BIDS",
+    17: "unknown analysis level",
+    18: "the labels and filters select nothing",
+    64: "the command line is wrong, or asks for contradicting things",
+    65: "all runs failed for their data",
+    66: "an input named on the command line is missing or unreadable",
+    70: "a fault of bidsmask; the crash file says where",
+    73: "the output cannot be created",
+    74: "writing failed midway, as on a full disk",
+    75: "a run was killed from outside, as for its memory; the same command resumes",
+    130: "interrupted; the same command resumes",
+    143: "terminated; the same command resumes",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,7 +47,7 @@ def parser() -> Parser:
         prog="bidsmask",
         description="Brain masks and masked, confound-cleaned time series of every run of a BIDS "
         "dataset, as BIDS Derivatives.",
-        epilog=EXIT_CODES,
+        epilog="\n".join(["exit codes:", *(f"  {n:<4} {text}" for n, text in EXIT_CODES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
@@ -72,7 +71,9 @@ def parser() -> Parser:
 def add_argument(group: Any, one: dataclasses.Field[Any]) -> None:
     """Add the option that a field of Options describes."""
     settings: dict[str, Any] = {"dest": one.name, "help": one.metadata["help"]}
-    if one.metadata["kind"] is bool:
+    if one.metadata["is_counted"]:
+        settings["action"] = "count"
+    elif one.metadata["kind"] is bool:
         default_is_on = one.default is not False
         settings["action"] = argparse.BooleanOptionalAction if default_is_on else "store_true"
     else:
@@ -99,7 +100,7 @@ def parse(arguments: list[str]) -> Options:
 
     Raises
     ------
-    UsageError, UnknownLevel, MissingInput
+    UsageError, UnknownLevel, MissingInput, OutputRefused
         What is wrong with it.
     """
     given = vars(parser().parse_args([dashed(text) for text in arguments]))
@@ -108,7 +109,9 @@ def parse(arguments: list[str]) -> Options:
     values |= {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     options = Options(**values)
     check(options)
-    return normalised(options)
+    options = normalised(options)
+    check_text(options)
+    return options
 
 
 def dashed(argument: str) -> str:
@@ -183,8 +186,7 @@ def config_text(options: Options) -> str:
         # JSON's strings, numbers, booleans and lists are TOML's, too, but for the sign DEL.
         text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
         lines.append(f"{one.name} = {text}".replace("\x7f", "\\u007f"))
-    # A label that is no Unicode cannot stand in TOML, and selects nothing.
-    return "\n".join(lines).encode(errors="replace").decode() + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def normalised(options: Options) -> Options:

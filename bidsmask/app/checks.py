@@ -6,6 +6,8 @@ What the cleaning asks of its numbers, `cleaning/` checks itself.
 from __future__ import annotations
 
 import dataclasses
+import os
+from pathlib import Path
 
 from bidsmask.app.options import (
     CLEANING,
@@ -18,7 +20,13 @@ from bidsmask.app.options import (
     flag,
     n_compcor,
 )
-from bidsmask.errors import BidsmaskError, UnknownLevel, UsageError
+from bidsmask.errors import (
+    BidsmaskError,
+    MissingInput,
+    OutputRefused,
+    UnknownLevel,
+    UsageError,
+)
 
 # What does nothing when only masks are written.
 SIGNAL_FIELDS = tuple(
@@ -43,7 +51,7 @@ def problems(options: Options) -> list[BidsmaskError]:
     def wrong(what: str, problem: str, advice: str = "") -> None:
         found.append(UsageError(what, problem, advice))
 
-    for name in ("n_procs", "omp_nthreads"):
+    for name in ("n_procs", "omp_nthreads", "verbose"):
         if getattr(options, name) < 0:
             wrong(f"{flag(name)} {getattr(options, name)}", "is no number", "Give 0 or more.")
     width = options.smoothing_fwhm
@@ -102,3 +110,27 @@ def confounds_problems(options: Options) -> list[BidsmaskError]:
             )
         )
     return found
+
+
+def check_text(options: Options) -> None:
+    """Refuse words and paths that are no UTF-8 text, which no table, JSON or index can hold."""
+    for one in dataclasses.fields(options):
+        value = getattr(options, one.name)
+        for word in value if isinstance(value, tuple) else [value]:
+            is_path = isinstance(word, Path) or one.name == "atlas"
+            # Path.absolute() would keep `..`, and what that leaves again.
+            text = os.path.abspath(word) if is_path else str(word)  # noqa: PTH100
+            as_given = text.encode(errors="surrogateescape")
+            try:
+                as_given.decode()
+            except UnicodeDecodeError as error:
+                if not is_path:
+                    raise UsageError(
+                        flag(one.name), f"is given {as_given!r}, which is not UTF-8 text"
+                    ) from error
+                kind = OutputRefused if one.name == "output_dir" else MissingInput
+                raise kind(
+                    str(word),
+                    f"has a path that is not UTF-8 text: {as_given!r}",
+                    "Rename the folder or file, or give a symbolic link to it.",
+                ) from error

@@ -33,6 +33,7 @@ def option(
     kind: type | None = None,
     choices: tuple[str, ...] = (),
     metavar: str = "",
+    is_counted: bool = False,
 ) -> Any:
     """Return a field of Options with what the parser needs to know of it.
 
@@ -52,10 +53,13 @@ def option(
         The only values allowed.
     metavar : str
         How the value is shown in the help.
+    is_counted : bool
+        Whether the option takes no value, and says more each time it is given.
     """
     kind = kind or (str if isinstance(default, tuple) or default is None else type(default))
     metadata = {"help": help, "group": group, "flags": flags, "kind": kind}
-    return field(default=default, metadata={**metadata, "choices": choices, "metavar": metavar})
+    metadata |= {"choices": choices, "metavar": metavar, "is_counted": is_counted}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -248,11 +252,12 @@ class Options:
     stop_on_first_crash: bool = option(
         False, "start nothing more after the first failed run", group=RUNNING
     )
-    verbose: bool = option(
-        False,
-        "show each finding as it is found, and the traceback of a crash",
+    verbose: int = option(
+        0,
+        "show each finding as it is found; -vv: and the traceback of a crash",
         group=RUNNING,
         flags=("-v",),
+        is_counted=True,
     )
     quiet: bool = option(False, "show only errors", group=RUNNING, flags=("-q",))
 

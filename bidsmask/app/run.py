@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from bidsmask.app.atlases import atlas_choices
@@ -31,7 +29,6 @@ from bidsmask.errors import (
     DataError,
     Finding,
     MissingInput,
-    OutputRefused,
     UsageError,
 )
 from bidsmask.images.image import open_image
@@ -87,7 +84,6 @@ def run(options: Options, screen: Screen) -> int:
 
 def check_choices(options: Options) -> None:
     """Refuse, before anything is looked at, what no run could make sense of."""
-    check_paths(options)
     cleaning_choices(options)
     if options.mask_strategy != "auto":
         parse_arguments(options.mask_strategy, options.mask_args)
@@ -103,23 +99,6 @@ def check_choices(options: Options) -> None:
                 read_region_names(atlas.table)
     except DataError as error:
         raise MissingInput(error.where, error.problem, error.advice) from error
-
-
-def check_paths(options: Options) -> None:
-    """Refuse paths that are no UTF-8 text, which neither pybids nor a table or JSON can hold."""
-    files = [one for one in (options.mask_file, options.bids_filter_file) if one is not None]
-    inputs = [options.bids_dir, *options.derivatives, *files, *map(Path, options.atlas)]
-    for kind, paths in ((MissingInput, inputs), (OutputRefused, [options.output_dir])):
-        for path in paths:
-            whole = os.fsencode(os.path.abspath(path))  # noqa: PTH100  Path.absolute() keeps `..`
-            try:
-                whole.decode()
-            except UnicodeDecodeError as error:
-                raise kind(
-                    str(path),
-                    f"has a path that is not UTF-8 text: {whole!r}",
-                    "Rename the folder or file, or give a symbolic link to it.",
-                ) from error
 
 
 def work_through(

@@ -485,6 +485,11 @@ REFUSALS = {
     "a negative width": Refusal(64, ("--smoothing-fwhm", "-4"), ("--smoothing-fwhm", "-4")),
     "a repetition time in milliseconds": Refusal(64, ("--t-r 2000", "seconds"), ("--t-r", "2000")),
     "a width that is no number": Refusal(64, ("--smoothing-fwhm",), ("--smoothing-fwhm", "nan")),
+    "a pattern that is not UTF-8": Refusal(
+        64,
+        ("--confounds-columns", r"m\xfcde", "UTF-8 text"),
+        ("--confounds-columns", "{latin_word}"),
+    ),
     "loud and quiet": Refusal(64, ("--quiet", "--verbose"), ("-q", "-v")),
     "a mask strategy without its file": Refusal(
         64, ("--mask-strategy file", "--mask-file"), ("--mask-strategy", "file")
@@ -578,7 +583,8 @@ def places(tmp_path):
         found[name.partition(".")[0]] = tmp_path / name
         (tmp_path / name).write_text(text)
     found |= {"mask": run.mask, "atlas": atlas, "closed": closed_folder(tmp_path)}
-    found["latin"] = tmp_path / os.fsdecode(b"m\xfcde")
+    found["latin_word"] = os.fsdecode(b"m\xfcde")
+    found["latin"] = tmp_path / found["latin_word"]
     shutil.copytree(tmp_path / "in", found["latin"] / "in")
     write_atlas(found["latin"], name="blocks")
     found["copy"] = write_atlas(tmp_path / "copy")

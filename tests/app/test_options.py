@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -23,6 +24,7 @@ from bidsmask.errors import MissingInput, UnknownLevel, UsageError
 from bidsmask.masks import strategies
 
 START = ["in", "out", "participant"]
+LATIN = os.fsdecode(b"m\xfcde")  # a word that is not UTF-8, as the system hands it over
 FIELDS = [one for one in dataclasses.fields(Options) if one.metadata]
 
 # For each option words that change it, and other options that it needs beside it.
@@ -115,6 +117,13 @@ def test_an_option_may_be_switched_off_and_on():
     assert parse([*START, "--detrend"]).detrend is True
 
 
+def test_verbose_may_be_said_twice():
+    assert parse(START).verbose == 0
+    assert parse([*START, "-v"]).verbose == 1
+    for words in (["-vv"], ["-v", "-v"], ["--verbose", "--verbose"]):
+        assert parse([*START, *words]).verbose == 2
+
+
 def test_prefixes_of_labels_are_cut_off_and_labels_taken_once():
     people = ["--participant-label", "sub-01", "01", "02", "--session-label", "ses-a"]
     options = parse([*START, *people, "--task-id", "task-rest", "--run-label", "run-1"])
@@ -166,6 +175,9 @@ def test_an_unknown_level_has_its_own_exit_code():
     ("words", "told"),
     [
         (["--n-procs", "-1"], "--n-procs -1 is no number"),
+        (["--task-label", "rest", LATIN], "--task-label is given b'm\\xfcde', which is not UTF-8"),
+        (["--confounds-columns", LATIN], "--confounds-columns is given b'm\\xfcde'"),
+        (["--dummy-scans", LATIN], "is no number"),
         (["--min-seconds", "nan"], "--min-seconds nan is no amount"),
         (["--smoothing-fwhm", "0"], "--smoothing-fwhm 0 is no width"),
         (["--smoothing-fwhm", "inf"], "--smoothing-fwhm inf is no width"),
@@ -304,14 +316,6 @@ def test_config_toml_repeats_every_option(tmp_path, one):
     assert parse([*START, "--config", str(path)]) == options
 
 
-def test_a_label_that_is_no_unicode_leaves_the_file_whole(tmp_path):
-    label = b"m\xfcde".decode("utf-8", "surrogateescape")
-    options = parse([*START, "--task-label", "rest", label, "--force"])
-    path = tmp_path / "config.toml"
-    path.write_bytes(config_text(options).encode())
-    assert parse([*START, "--config", str(path)]).force
-
-
 def test_the_command_line_goes_before_the_file(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('fd_threshold = 1\nconfounds = ["36P"]\nvoxels = false\natlas = "a"\n')
@@ -330,6 +334,8 @@ def test_the_command_line_goes_before_the_file(tmp_path):
         ("n_procs = true", "sets n_procs to True, but it takes int"),
         ("n_procs = 1.5", "sets n_procs to 1.5"),
         ("detrend = 1", "sets detrend to 1, but it takes bool"),
+        ("verbose = true", "sets verbose to True, but it takes int"),
+        ("verbose = -1", "--verbose -1 is no number"),
         ("confounds = ['simplest']", "sets confounds to 'simplest'"),
         ("confounds = [['none']]", "sets confounds to"),
         ("fd_threshold = [0.2]", "sets fd_threshold to"),

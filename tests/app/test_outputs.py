@@ -393,6 +393,8 @@ def test_a_fault_of_ours_in_a_job_is_one_failed_job(tmp_path, capsys, monkeypatc
     [crash] = (tmp_path / "out").glob("logs/run-*/crash*")
     assert "Traceback" in crash.read_text()
     assert run_app(*arguments, "-v") == 70
+    assert "Traceback" not in capsys.readouterr().err
+    assert run_app(*arguments, "-vv") == 70
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -443,6 +445,8 @@ def test_a_fault_of_ours_at_the_door_is_told(tmp_path, capsys, monkeypatch):
     assert "ZeroDivisionError: ours" in said
     assert "Traceback" not in said
     assert run_app(tmp_path / "in", tmp_path / "out", "-v") == 70
+    assert "Traceback" not in capsys.readouterr().err
+    assert run_app(tmp_path / "in", tmp_path / "out", "-vv") == 70
     assert "Traceback" in capsys.readouterr().err
 
 
