@@ -24,6 +24,7 @@ CALLS = [
             "_make_folder",
             "_create",
             "_write",
+            "_truncate",
             "_sync",
             "_rename",
             "_remove",

@@ -3,7 +3,7 @@
 A file is written beside its place under a dot-name, flushed to the disk and renamed over the
 place. The dot-name is locked while its writer lives, so that whoever comes later can tell a
 leftover of a killed run from a file in the making. All changes to the disk go through the
-seven functions at the end of this module.
+eight functions at the end of this module.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def publish(path: Path, content: Content) -> None:
         Where the file shall stand.
     content : bytes or callable
         The content, or what writes it into a binary handle (best in large pieces, since the
-        handle does not buffer). What the callable raises passes through, but for OSError.
+        handle does not buffer). The handle can also seek, read and truncate, as HDF5 needs.
+        What the callable raises passes through, but for OSError.
 
     Raises
     ------
@@ -205,21 +206,16 @@ def _create_locked(path: Path) -> int:
 
 def _fill(descriptor: int, content: Content) -> None:
     """Write the content into an open file, to its last byte."""
-    unsynced = 0
-
-    def write_all(piece: memoryview) -> None:
-        nonlocal unsynced
-        unsynced += len(piece)
-        while piece:
-            piece = piece[_write(descriptor, piece) :]
-        if unsynced >= _SYNC_AHEAD:
-            _sync(descriptor)
-            unsynced = 0
-
-    _pour(_Sink(write_all), content)
+    file = _File(descriptor)
+    try:
+        _pour(file, content)
+    except BaseException as error:
+        file.end(error)
+        raise
+    file.end()
 
 
-def _pour(sink: _Sink, content: Content) -> None:
+def _pour(sink: io.RawIOBase, content: Content) -> None:
     """Give the content, or let it give itself, to the sink."""
     if callable(content):
         content(cast(BinaryIO, sink))
@@ -243,6 +239,69 @@ class _Sink(io.RawIOBase):
         view = memoryview(piece).cast("B")
         self._take(view)
         return len(view)
+
+
+class _File(io.RawIOBase):
+    """The file in the making as a binary handle without a buffer, for what pours or seeks.
+
+    From its first failure on it does nothing and says nothing. HDF5 writes on while it closes,
+    even when its handle is collected; a second error would be told in place of the first.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._is_open = True
+        self._failure: BaseException | None = None
+        self._unsynced = 0
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Touch the disk no more; raise what failed, unless that is on its way already."""
+        self._is_open = False
+        if error is None and self._failure is not None:
+            raise self._failure
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        view = memoryview(piece).cast("B")
+        self._do(lambda: self._write_all(view))
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self.tell() if size is None else size
+        self._do(lambda: _truncate(self._descriptor, size))
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return os.lseek(self._descriptor, offset, whence) if self._is_open else offset
+
+    def readinto(self, target: Any) -> int:
+        return os.readv(self._descriptor, [target]) if self._is_open else 0
+
+    def _do(self, change: Callable[[], object]) -> None:
+        """Change the disk, or end with what comes in between."""
+        if not self._is_open:
+            return
+        try:
+            change()
+        except BaseException as error:
+            self._is_open, self._failure = False, error
+            raise
+
+    def _write_all(self, piece: memoryview) -> None:
+        self._unsynced += len(piece)
+        while piece:
+            piece = piece[_write(self._descriptor, piece) :]
+        if self._unsynced >= _SYNC_AHEAD:
+            _sync(self._descriptor)
+            self._unsynced = 0
 
 
 def _plain(value: object) -> object:
@@ -284,6 +343,10 @@ def _create(path: Path) -> int:
 
 def _write(descriptor: int, piece: memoryview) -> int:
     return os.write(descriptor, piece)
+
+
+def _truncate(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
 
 
 def _sync(descriptor: int) -> None:

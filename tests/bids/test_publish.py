@@ -1,5 +1,6 @@
 """Files appear whole or not at all, wherever their writing fails or is killed."""
 
+import contextlib
 import errno
 import fcntl
 import gzip
@@ -27,7 +28,16 @@ from bidsmask.bids.publish import (
 from bidsmask.errors import WritingFailed
 
 # Every way this module changes the disk.
-CALLS = ("_make_folder", "_create", "_write", "_sync", "_rename", "_remove", "_sync_folder")
+CALLS = (
+    "_make_folder",
+    "_create",
+    "_write",
+    "_truncate",
+    "_sync",
+    "_rename",
+    "_remove",
+    "_sync_folder",
+)
 
 
 @pytest.fixture
@@ -88,6 +98,65 @@ def test_a_short_write_is_continued(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_write", lambda fd, piece: os.write(fd, piece[:3]))
     publish(tmp_path / "a", b"0123456789")
     assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+def test_content_may_seek_read_back_and_truncate(tmp_path):
+    def content(handle):
+        assert handle.seekable()
+        assert handle.readable()
+        handle.write(b"....456789")
+        handle.seek(0)
+        handle.write(b"0123")
+        assert handle.tell() == 4
+        assert handle.read(2) == b"45"
+        handle.truncate()
+        handle.truncate(8)
+
+    publish(tmp_path / "a", content)
+    assert (tmp_path / "a").read_bytes() == b"012345\0\0"
+
+
+@pytest.mark.parametrize("call", ["_write", "_truncate"])
+def test_after_a_failure_the_handle_is_silent_and_the_failure_is_told(tmp_path, monkeypatch, call):
+    calls, handles = [], []
+
+    def fail(*_):
+        calls.append(call)
+        full_disk(call)
+
+    def content(handle):
+        handles.append(handle)
+        with contextlib.suppress(OSError):
+            handle.write(b"one")
+            handle.truncate(2)
+        monkeypatch.undo()
+        assert handle.write(b"two") == 3
+        assert handle.truncate(1) == 1
+        assert handle.seek(7) == 7
+        assert handle.read(1) == b""
+
+    monkeypatch.setattr(module, call, fail)
+    with pytest.raises(WritingFailed, match="the disk is full"):
+        publish(tmp_path / "a", content)
+    assert calls == [call]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_handle_that_is_kept_touches_nothing_later(tmp_path):
+    handles = []
+
+    def content(handle):
+        handles.append(handle)
+        handle.write(b"all")
+
+    publish(tmp_path / "a", content)
+    with (tmp_path / "other").open("w+b") as other:  # takes over the descriptor's number
+        handles[0].write(b"more")
+        handles[0].truncate(0)
+        handles[0].seek(1)
+        assert other.tell() == 0
+    assert (tmp_path / "a").read_bytes() == b"all"
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_the_permissions_are_those_of_any_new_file(tmp_path):
