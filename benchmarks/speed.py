@@ -172,7 +172,7 @@ def measured(folder: Path, who: str, case: str, keep: Path | None) -> None:
     if who == "isal":
         importlib.import_module("isal.igzip")
     elif who == "bidsmask":
-        for name in ("scipy.signal", "pandas", "bidsmask.signals.extract", "bidsmask.cleaning"):
+        for name in ("pandas", "bidsmask.signals.extract", "bidsmask.cleaning"):
             importlib.import_module(name)
     else:
         importlib.import_module("nilearn.maskers")

@@ -110,7 +110,7 @@ def process_context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bidsmask.app.participant", "scipy.signal"])
+    context.set_forkserver_preload(["bidsmask.app.participant"])
     return context
 
 

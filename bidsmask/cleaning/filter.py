@@ -16,6 +16,9 @@ FloatArray = npt.NDArray[np.float64]
 
 ORDER = 5
 
+# Volumes that the filter takes as one product: a third of the time of volume by volume.
+BLOCK = 16
+
 
 @dataclass(frozen=True)
 class TemporalFilter:
@@ -113,7 +116,7 @@ def check_filter(
                 f"{nyquist_hz:g} Hz on, but the cut-off is {cut_off:g} Hz",
                 f"Give a cut-off below {nyquist_hz:g} Hz.",
             )
-    needed = _padding_volumes(chosen, t_r_s, n_volumes)
+    needed = _padding_volumes(chosen, n_volumes)
     if chosen.kind == "butterworth" and n_volumes <= needed:
         raise TooFewVolumes(
             where,
@@ -128,45 +131,104 @@ def butterworth(values: FloatArray, chosen: TemporalFilter, t_r_s: float) -> Flo
     A Butterworth filter of order 5 as second-order sections; run twice it halves the
     amplitude at the cut-offs. With odd padding it is nilearn's `butterworth` (and its
     padding scipy's default); even padding repeats the whole run mirrored at each end.
+    Equal to `scipy.signal.sosfiltfilt`, whose module takes 0.4 s to import.
 
     Parameters
     ----------
     values : (n_volumes, n_columns) float64 array
         Evenly spaced in time. Not changed.
     """
-    # 0.6 s to import, which cleaning without this filter need not wait for.
-    from scipy import signal
-
-    padding = _padding_volumes(chosen, t_r_s, len(values))
-    return np.asarray(
-        signal.sosfiltfilt(
-            _sections(chosen, t_r_s), values, axis=0, padtype=chosen.padding, padlen=padding
-        )
-    )
+    n_padding = _padding_volumes(chosen, len(values))
+    filtered = _lengthened(values, n_padding, chosen.padding)
+    for _ in ("forwards", "backwards"):
+        for section in _sections(chosen, t_r_s):
+            filtered = _run(section, filtered)
+        filtered = filtered[::-1]
+    return np.ascontiguousarray(filtered[n_padding : len(filtered) - n_padding])
 
 
-def _sections(chosen: TemporalFilter, t_r_s: float) -> FloatArray:
-    from scipy import signal
-
-    high, low = chosen.high_pass_hz, chosen.low_pass_hz
-    kind: Literal["bandpass", "highpass", "lowpass"] = "bandpass"
-    if high is None or low is None:
-        kind = "lowpass" if high is None else "highpass"
-    cut_offs = np.squeeze(chosen.cut_offs_hz)
-    return np.asarray(signal.butter(ORDER, cut_offs, btype=kind, output="sos", fs=1 / t_r_s))
-
-
-def _padding_volumes(chosen: TemporalFilter, t_r_s: float, n_volumes: int) -> int:
+def _padding_volumes(chosen: TemporalFilter, n_volumes: int) -> int:
     """Return by how many volumes a run is lengthened at each end."""
     if chosen.kind != "butterworth":
         return 0
     if chosen.padding == "even":
         return n_volumes - 1
-    # scipy's default for sosfiltfilt: three times the filter's length, without the
-    # coefficients at the origin (33 volumes for a band, 18 for one cut-off).
-    sections = _sections(chosen, t_r_s)
-    at_origin = min(int((sections[:, 2] == 0).sum()), int((sections[:, 5] == 0).sum()))
-    return 3 * (2 * len(sections) + 1 - at_origin)
+    # scipy's default: three times the number of coefficients of the filter.
+    order = ORDER * len(chosen.cut_offs_hz)
+    return 3 * (order + 1)
+
+
+def _lengthened(values: FloatArray, n: int, padding: str) -> FloatArray:
+    """Return a run with n volumes more at each end: mirrored, or turned about its end."""
+    before, after = values[n:0:-1], values[-2 : -n - 2 : -1]
+    if padding == "odd":
+        before, after = 2 * values[0] - before, 2 * values[-1] - after
+    return np.concatenate([before, values, after])
+
+
+def _sections(chosen: TemporalFilter, t_r_s: float) -> FloatArray:
+    """Return the filter as second-order sections (n_sections, 6): b0 b1 b2 1 a1 a2.
+
+    The poles of the analog prototype, evenly on the left half of the unit circle, are moved to
+    the cut-offs and from there by the bilinear transform, with prewarped frequencies, to the
+    z-plane (Oppenheim & Schafer, Discrete-Time Signal Processing, 7.1 and 7.3).
+    """
+    prototype = -np.exp(0.5j * np.pi * np.arange(1 - ORDER, ORDER, 2) / ORDER)
+    warped = 2 * np.tan(np.pi * t_r_s * np.array(chosen.cut_offs_hz))
+    if chosen.high_pass_hz is None:
+        analog, zeros, passed = prototype * warped[0], (-1, -1), 1.0
+    elif chosen.low_pass_hz is None:
+        analog, zeros, passed = warped[0] / prototype, (1, 1), -1.0
+    else:
+        half, centre = prototype * (warped[1] - warped[0]) / 2, warped.prod()
+        apart = np.sqrt(half**2 - centre)
+        analog, zeros = np.concatenate([half + apart, half - apart]), (1, -1)
+        passed = np.exp(2j * np.arctan(np.sqrt(centre) / 2))
+    poles = (2 + analog) / (2 - analog)
+    pairs = [(pole, pole.conj()) for pole in poles[poles.imag > 0]]
+    real = tuple(poles[poles.imag == 0].real)
+    # The sections nearest to ringing come last, when the others have calmed the signal.
+    pairs = sorted([*pairs, *([real] if real else [])], key=lambda pair: abs(pair[0]))
+    sections = np.zeros((len(pairs), 6))
+    for section, pair in zip(sections, pairs, strict=True):
+        section[: len(pair) + 1] = np.poly(zeros[: len(pair)])
+        section[3 : len(pair) + 4] = np.poly(pair).real
+        # What the filter is for passes each section as it is.
+        at_passed = np.polyval(section[:3], passed) / np.polyval(section[3:], passed)
+        section[:3] /= abs(at_passed)
+    return sections
+
+
+def _run(section: FloatArray, values: FloatArray) -> FloatArray:
+    """Run a second-order section over each column, which has always been as at its first value."""
+    numerator, denominator = section[:3], section[3:]
+    gain = numerator.sum() / denominator.sum()
+    steady = gain - numerator[0], numerator[2] - denominator[2] * gain
+    memory = np.outer(steady, values[0])
+    block = _block(section)
+    filtered = np.empty_like(values)
+    for start in range(0, len(values), BLOCK):
+        piece = np.concatenate([memory, values[start : start + BLOCK]])
+        # The matrix is triangular: a piece that is shorter needs its first columns only.
+        answer = block[:, : len(piece)] @ piece
+        filtered[start : start + BLOCK] = answer[: len(piece) - 2]
+        memory = answer[-2:]
+    return filtered
+
+
+def _block(section: FloatArray) -> FloatArray:
+    """Return what turns memory and BLOCK volumes into BLOCK filtered volumes and new memory.
+
+    It is the plain recursion (direct form II, transposed), run on the identity.
+    """
+    (b0, b1, b2), (_, a1, a2) = section[:3], section[3:]
+    first, second, *volumes = np.eye(BLOCK + 2)
+    rows = []
+    for volume in volumes:
+        row = b0 * volume + first
+        first, second = b1 * volume - a1 * row + second, b2 * volume - a2 * row
+        rows.append(row)
+    return np.stack([*rows, first, second])
 
 
 def slow_cosines(n_volumes: int, t_r_s: float, high_pass_hz: float) -> FloatArray:

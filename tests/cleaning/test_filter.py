@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from bidsmask.cleaning.filter import (
     TemporalFilter,
@@ -98,6 +99,23 @@ def test_butterworth_passes_its_band_halves_its_edges_and_stops_the_rest(padding
     assert gain(chosen, 0.1) == pytest.approx(0.5, abs=0.02)
     assert gain(chosen, 0.2) < 1e-3
     assert gain(chosen, 0.004) < 0.02
+
+
+@pytest.mark.parametrize("padding", ["even", "odd"])
+@pytest.mark.parametrize("t_r_s", [0.4, 2.0, 3.0])
+@pytest.mark.parametrize("n_volumes", [34, 200, 601])
+@pytest.mark.parametrize("band_hz", [(0.01, None), (None, 0.1), (0.01, 0.1), (0.005, 0.16)])
+def test_butterworth_equals_scipy(
+    band_hz: tuple[float | None, float | None], n_volumes: int, t_r_s: float, padding: Any
+) -> None:
+    walk = np.random.default_rng(0).standard_normal((n_volumes, 3)).cumsum(axis=0)
+    cut_offs = [one for one in band_hz if one is not None]
+    kind = "bandpass" if len(cut_offs) == 2 else "highpass" if band_hz[0] else "lowpass"
+    sections = signal.butter(5, np.squeeze(cut_offs), btype=kind, output="sos", fs=1 / t_r_s)
+    lengthening = {"padtype": padding, **({"padlen": n_volumes - 1} if padding == "even" else {})}
+    expected = signal.sosfiltfilt(sections, walk, axis=0, **lengthening)
+    ours = butterworth(walk, TemporalFilter("butterworth", *band_hz, padding), t_r_s)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9 * np.abs(walk).max())
 
 
 def test_butterworth_does_not_delay() -> None:
