@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from bidsmask.bids.tables import write_signals
+from bidsmask.bids.signals_table import write_signals
 
 
 def best(write: Callable[[io.BytesIO], object], repeats: int = 2) -> tuple[float, bytes]:

@@ -24,7 +24,8 @@ from bidsmask.app.products import Product
 from bidsmask.bids.atlases import region_columns
 from bidsmask.bids.description import publish_atlas
 from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
-from bidsmask.bids.tables import table_bytes, write_signals
+from bidsmask.bids.signals_table import write_signals
+from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, clean
 from bidsmask.errors import DataError
 from bidsmask.images.stream import mean_volume

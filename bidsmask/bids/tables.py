@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,7 @@ import orjson
 import pandas as pd
 
 from bidsmask.errors import UnusableTable
-
-Signals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+from bidsmask.images.source import is_compressed, open_bytes, refuse_stand_in
 
 MISSING = "n/a"
 _EMPTY = frozenset({"n/a", "N/A", ""})
@@ -35,14 +33,6 @@ _PADDED = re.compile(r"[-+]?0\d+")
 _LINE_ENDS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]")
 _COMMAS_TO_TABS = bytes.maketrans(b",", b"\t")
 _SERIALISED = (np.float32, np.float64, np.int64, np.int32, np.uint32, np.uint64)
-
-# Numbers are turned to text in blocks of about this many cells, half a megabyte of text, which
-# stays in the cache: 35 million values/s against 23 for whole rows of voxels.
-_BLOCK_CELLS = 1 << 16
-
-# Between two threads the interpreter changes hands after 5 ms: a piece must take much longer to
-# write than that (8 MB: about 20 ms).
-_PIECE_BYTES = 8 << 20
 
 
 def read_table(path: Path, *, sep: str | None = None) -> pd.DataFrame:
@@ -88,7 +78,7 @@ def read_cells(path: Path, *, sep: str | None = None) -> tuple[list[str], list[l
     """
     lines = read_lines(path, sep=sep)
     header, rows = lines[0], lines[1:]
-    _check_header(path, header)
+    check_header(path, header)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise UnusableTable(path, _ragged(number, row, header), "Write one cell a column.")
@@ -115,17 +105,16 @@ def read_lines(path: Path, *, sep: str | None = None) -> list[list[str]]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without byte order mark.
+    """Read a text file in UTF-8, with or without byte order mark; a `.gz` is decompressed.
 
     Raises
     ------
     UnusableTable
         If it cannot be opened or decoded, or stands for a file that is elsewhere (git-annex).
+    DamagedFile
+        If a `.gz` is cut off, fails its checksum, or cannot be read.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UnusableTable(path, f"cannot be read: {error.strerror}", _fetch(path)) from error
+    content = read_content(path)
     if content.startswith(b"/annex/objects/"):
         raise UnusableTable(path, "is a git-annex pointer, its content is not here", _FETCH)
     try:
@@ -133,6 +122,18 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 text: byte {error.start} is 0x{content[error.start]:02x}"
         raise UnusableTable(path, problem, "Save it as UTF-8.") from error
+
+
+def read_content(path: Path) -> bytes:
+    """Read the bytes of a file, as `read_text` does before it decodes them."""
+    if is_compressed(path):
+        refuse_stand_in(path)
+        with open_bytes(path) as file:
+            return file.read()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableTable(path, f"cannot be read: {error.strerror}", _fetch(path)) from error
 
 
 _FETCH = "Fetch it, for example with `datalad get`."
@@ -143,9 +144,9 @@ def _fetch(path: Path) -> str:
     return _FETCH if path.is_symlink() and not path.exists() else ""
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    """Refuse a first line that cannot name the columns."""
-    if all(_NUMBER.fullmatch(name) for name in header):
+def check_header(path: Path, header: Sequence[str]) -> None:
+    """Refuse, by UnusableTable, a first line that cannot name the columns."""
+    if all(is_number(name) for name in header):
         problem = f"has no header: its first line is numbers ({header[0]}, …)"
         raise UnusableTable(path, problem, "Name the columns in the first line.")
     seen: dict[str, int] = {}
@@ -156,6 +157,11 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
             problem = f"has two columns named {name!r}: {seen[name]} and {column}"
             raise UnusableTable(path, problem, "Rename or remove one.")
         seen[name] = column
+
+
+def is_number(cell: str) -> bool:
+    """Say whether a cell is a number, or one of IEEE's words for what is none."""
+    return _NUMBER.fullmatch(cell) is not None
 
 
 def _ragged(number: int, row: Sequence[str], header: Sequence[str]) -> str:
@@ -171,7 +177,7 @@ def _ragged(number: int, row: Sequence[str], header: Sequence[str]) -> str:
 def _typed(cells: Sequence[str]) -> pd.Series:
     """Return a column as numbers, truth values or text."""
     filled = [cell for cell in cells if cell not in _EMPTY]
-    if filled and all(_NUMBER.fullmatch(cell) for cell in filled):
+    if filled and all(is_number(cell) for cell in filled):
         if not any(_PADDED.fullmatch(cell) for cell in filled):
             return _numbers(cells, whole=len(filled) == len(cells))
     elif filled and len(filled) == len(cells) and set(filled) <= {"true", "false"}:
@@ -213,7 +219,7 @@ def table_bytes(table: pd.DataFrame) -> bytes:
     ValueError
         If a column name is not unique, not text, or contains a tab or line end.
     """
-    header = _header(list(table.columns))
+    header = header_bytes(list(table.columns))
     columns = [table.iloc[:, number] for number in range(table.shape[1])]
     # Neighbours of one type are turned to text together: 3 joins a row for the 8 columns of a
     # column map of 236,000 rows.
@@ -235,7 +241,7 @@ def _rows_bytes(columns: Sequence[pd.Series]) -> list[bytes]:
         return _plain_words(cells) or [_cell(value) for value in cells]
     if not columns[0].size:
         return []
-    return _number_rows(np.column_stack([column.to_numpy() for column in columns])).split(b"\n")
+    return number_rows(np.column_stack([column.to_numpy() for column in columns])).split(b"\n")
 
 
 def _plain_words(cells: list[object]) -> list[bytes]:
@@ -273,8 +279,8 @@ def _quoted(text: str) -> bytes:
     return ('"' + text.replace('"', '""') + '"' if text.startswith('"') else text).encode()
 
 
-def _header(names: Sequence[object]) -> bytes:
-    """Return the first line, without its end, of names that can stand there."""
+def header_bytes(names: Sequence[object]) -> bytes:
+    """Return the first line, without its end, of names that can stand there; else ValueError."""
     unfit = [name for name in names if not isinstance(name, str) or not name.strip()]
     # A voxel table has 236,000 names: looked at one by one, they would cost more than ten rows.
     line = "\t".join(name for name in names if isinstance(name, str))
@@ -288,71 +294,7 @@ def _header(names: Sequence[object]) -> bytes:
     return b"\t".join(map(_quoted, line.split("\t"))) if '"' in line else line.encode()
 
 
-def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> None:
-    """Write signals as a TSV: the names, then one line a row.
-
-    Numbers are the shortest decimals that give the same float back (all bits but NaN's), from
-    orjson's serialiser of numpy arrays, whose brackets and commas become tabs and line ends.
-    What is not finite is `n/a`: JSON has no word for infinities either.
-
-    Parameters
-    ----------
-    handle : BinaryIO
-        Receives pieces of some megabytes, from a thread; the whole text is never in memory.
-    names : sequence of str, one for each column
-        Unique, without tabs and line ends.
-    values : (n_rows, n_columns) float32 or float64 array
-        Any memory order; C order needs no copy of a block.
-
-    Raises
-    ------
-    ValueError
-        If names and values do not fit, or a name cannot stand in a header.
-    """
-    if values.ndim != 2 or values.shape[1] != len(names) or not len(names):
-        raise ValueError(f"{len(names)} names do not fit signals of shape {values.shape}")
-    if values.dtype.newbyteorder("=") not in (np.float32, np.float64):
-        raise ValueError(f"signals are float32 or float64, not {values.dtype}")
-    handle.write(_header(names) + b"\n")
-    # Writing takes as long as making the text, and needs no interpreter: a thread of its own
-    # writes one piece while the next is made.
-    with ThreadPoolExecutor(max_workers=1) as writer:
-        writing: Future[int] | None = None
-        for piece in _pieces(_texts(values)):
-            if writing is not None:
-                writing.result()
-            writing = writer.submit(handle.write, piece)
-        if writing is not None:
-            writing.result()
-
-
-def _texts(values: Signals) -> Iterator[bytes]:
-    """Yield the text of signals block by block: some rows, or parts of a row that is longer."""
-    n_columns = values.shape[1]
-    n_rows = max(1, _BLOCK_CELLS // n_columns)
-    native = values.dtype.newbyteorder("=")
-    for row in range(0, len(values), n_rows):
-        for column in range(0, n_columns, _BLOCK_CELLS):
-            block = values[row : row + n_rows, column : column + _BLOCK_CELLS]
-            yield _number_rows(np.ascontiguousarray(block, dtype=native))
-            yield b"\n" if column + _BLOCK_CELLS >= n_columns else b"\t"
-
-
-def _pieces(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the texts joined to pieces of some megabytes."""
-    waiting: list[bytes] = []
-    size = 0
-    for text in texts:
-        waiting.append(text)
-        size += len(text)
-        if size >= _PIECE_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
-
-
-def _number_rows(values: npt.NDArray[Any]) -> bytes:
+def number_rows(values: npt.NDArray[Any]) -> bytes:
     """Return numbers with tabs between columns, and line ends between the rows if there are any."""
     text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
     # translate() and slices are passes of 2 ns a value beside 22 for the digits; the others

@@ -1,6 +1,5 @@
 """Tables in and out: what is read is what stands there, what is written reads back."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bidsmask.bids.tables import read_cells, read_table, table_bytes, write_signals
+from bidsmask.bids.tables import read_cells, read_table, table_bytes
 from bidsmask.errors import UnusableTable
 
 CONFOUNDS = Path(__file__).parents[2].parent / "shared/data/confounds"
@@ -26,12 +25,6 @@ def read(tmp_path):
         return read_table(path, **arguments)
 
     return read
-
-
-def written(names, values):
-    handle = io.BytesIO()
-    write_signals(handle, names, values)
-    return handle.getvalue()
 
 
 # Reading
@@ -184,13 +177,11 @@ def test_a_table_without_rows_is_its_header():
 def test_a_column_name_that_cannot_stand_in_a_header_is_refused(name):
     with pytest.raises(ValueError, match="cannot be named"):
         table_bytes(pd.DataFrame([[1.0]], columns=[name]))
-    with pytest.raises(ValueError, match="cannot be named"):
-        written([name], np.zeros((1, 1), np.float32))
 
 
 def test_a_name_that_starts_with_a_quote_reads_back(tmp_path):
     path = tmp_path / "table.tsv"
-    path.write_bytes(written(['"a" b', "c"], np.zeros((1, 2), np.float32)))
+    path.write_bytes(table_bytes(pd.DataFrame([[1, 2]], columns=['"a" b', "c"])))
     assert list(read_table(path).columns) == ['"a" b', "c"]
 
 
@@ -219,108 +210,3 @@ def test_what_is_written_reads_back(tmp_path_factory, floats, data):
     np.testing.assert_array_equal(read_table(path)["float"].to_numpy(float), floats)
     _, rows = read_cells(path)
     assert [row[1] for row in rows] == words
-
-
-# Writing signals
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@given(data=st.data())
-@settings(max_examples=100, deadline=None)
-def test_every_finite_float_reads_back_to_its_bits(dtype, data):
-    width = np.dtype(dtype).itemsize * 8
-    shape = data.draw(arrays.array_shapes(min_dims=2, max_dims=2, max_side=8))
-    values = data.draw(arrays.arrays(dtype, shape, elements=st.floats(width=width)))
-    lines = written([f"v{n}" for n in range(shape[1])], values).decode().split("\n")
-    assert lines.pop() == ""
-    cells = np.array([line.split("\t") for line in lines[1:]], dtype=object)
-    assert cells.shape == shape
-    finite = np.isfinite(values)
-    assert (cells[~finite] == "n/a").all()
-    back = np.array([dtype(text) for text in cells[finite]], dtype)
-    assert back.tobytes() == values[finite].tobytes()
-
-
-def test_the_edges_of_float32_read_back_and_are_short():
-    info = np.finfo(np.float32)
-    edges = [1e-45, -0.0, info.tiny, info.max, -info.max, 16777216, 0.1, 1 / 3, 123456789]
-    values = np.array([edges], np.float32)
-    cells = written([f"v{n}" for n in range(len(edges))], values).split(b"\n")[1].split(b"\t")
-    assert np.array(cells).astype(str).astype(np.float32).tobytes() == values.tobytes()
-    for cell, value in zip(cells, values[0], strict=True):
-        digits = cell.decode().lower().split("e")[0].replace(".", "").strip("-0")
-        shortest = np.format_float_scientific(value, unique=True, trim="-").split("e")[0]
-        assert len(digits) <= len(shortest.replace(".", "").strip("-0"))
-
-
-@pytest.mark.parametrize(
-    "turn",
-    [
-        np.asfortranarray,
-        lambda values: np.repeat(values, 2, axis=1)[:, ::2],
-        lambda values: values.astype(">f4"),
-    ],
-    ids=["fortran", "strided", "big-endian"],
-)
-def test_memory_order_and_byte_order_do_not_matter(turn):
-    values = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
-    assert written(["a", "b", "c"], turn(values)) == written(["a", "b", "c"], values)
-
-
-def test_blocks_of_rows_join_without_a_seam():
-    values = np.arange(300_000, dtype=np.float32).reshape(-1, 3)
-    table = pd.read_csv(io.BytesIO(written(["a", "b", "c"], values)), sep="\t")
-    np.testing.assert_array_equal(table.to_numpy(), values)
-
-
-def test_rows_longer_than_a_block_join_without_a_seam():
-    values = np.random.default_rng(1).standard_normal((3, 150_000)).astype(np.float32)
-    values[1, [0, 65_535, 65_536, 149_999]] = np.nan
-    names = [f"v{number}" for number in range(150_000)]
-    lines = written(names, values).decode().splitlines()
-    assert [len(line.split("\t")) for line in lines] == [150_000] * 4
-    read = [[float(cell.replace("n/a", "nan")) for cell in line.split("\t")] for line in lines[1:]]
-    np.testing.assert_array_equal(np.array(read, np.float32), values)
-
-
-def test_what_a_failing_disk_raises_in_the_writing_thread_reaches_the_caller():
-    class Full(io.RawIOBase):
-        def write(self, piece):
-            if len(piece) > 100:
-                raise OSError(28, "No space left on device")
-            return len(piece)
-
-    with pytest.raises(OSError, match="No space left"):
-        write_signals(Full(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
-
-
-def test_the_text_is_written_in_pieces_of_some_megabytes():
-    sizes = []
-
-    class Handle(io.RawIOBase):
-        def write(self, piece):
-            sizes.append(len(piece))
-            return len(piece)
-
-    write_signals(Handle(), ["a", "b"], np.full((2_000_000, 2), 1 / 3, np.float32))
-    assert max(sizes) < 10_000_000
-    assert len(sizes) > 4
-
-
-@pytest.mark.parametrize(
-    ("names", "values"),
-    [
-        (["a"], np.zeros((2, 2), np.float32)),
-        (["a"], np.zeros(1, np.float32)),
-        ([], np.zeros((2, 0), np.float32)),
-        (["a"], np.zeros((1, 1), np.int32)),
-    ],
-    ids=["count", "1d", "no-columns", "integers"],
-)
-def test_signals_that_do_not_fit_are_refused(names, values):
-    with pytest.raises(ValueError, match="signals"):
-        written(names, values)
-
-
-def test_signals_without_rows_are_their_header():
-    assert written(["a", "b"], np.zeros((0, 2), np.float32)) == b"a\tb\n"

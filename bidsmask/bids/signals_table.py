@@ -1,0 +1,204 @@
+"""Signals in and out: tables of numbers alone, many of them, exact to the bit.
+
+What `write_signals` writes, `read_signals` gives back: each float32 but the payload of its NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from bidsmask.bids.tables import (
+    MISSING,
+    check_header,
+    header_bytes,
+    is_number,
+    number_rows,
+    read_cells,
+    read_content,
+)
+from bidsmask.errors import UnusableTable
+
+Signals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+# Numbers are turned to text in blocks of about this many cells, half a megabyte of text, which
+# stays in the cache: 35 million values/s against 23 for whole rows of voxels.
+_BLOCK_CELLS = 1 << 16
+
+# Between two threads the interpreter changes hands after 5 ms: a piece must take much longer to
+# write than that (8 MB: about 20 ms).
+_PIECE_BYTES = 8 << 20
+
+# Text is read in blocks too, since each number is for a moment an object of 32 bytes.
+_BLOCK_BYTES = 1 << 20
+
+_OF_NUMBERS = b"0123456789.-+eE\t\n"
+_TABS_TO_COMMAS = bytes.maketrans(b"\t", b",")
+
+
+def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> None:
+    """Write signals as a TSV: the names, then one line a row.
+
+    Numbers are the shortest decimals that give the same float back (all bits but NaN's), from
+    orjson's serialiser of numpy arrays, whose brackets and commas become tabs and line ends.
+    What is not finite is `n/a`: JSON has no word for infinities either.
+
+    Parameters
+    ----------
+    handle : BinaryIO
+        Receives pieces of some megabytes, from a thread; the whole text is never in memory.
+    names : sequence of str, one for each column
+        Unique, without tabs and line ends.
+    values : (n_rows, n_columns) float32 or float64 array
+        Any memory order; C order needs no copy of a block.
+
+    Raises
+    ------
+    ValueError
+        If names and values do not fit, or a name cannot stand in a header.
+    """
+    if values.ndim != 2 or values.shape[1] != len(names) or not len(names):
+        raise ValueError(f"{len(names)} names do not fit signals of shape {values.shape}")
+    if values.dtype.newbyteorder("=") not in (np.float32, np.float64):
+        raise ValueError(f"signals are float32 or float64, not {values.dtype}")
+    handle.write(header_bytes(names) + b"\n")
+    # Writing takes as long as making the text, and needs no interpreter: a thread of its own
+    # writes one piece while the next is made.
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        writing: Future[int] | None = None
+        for piece in _pieces(_texts(values)):
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(handle.write, piece)
+        if writing is not None:
+            writing.result()
+
+
+def _texts(values: Signals) -> Iterator[bytes]:
+    """Yield the text of signals block by block: some rows, or parts of a row that is longer."""
+    n_columns = values.shape[1]
+    n_rows = max(1, _BLOCK_CELLS // n_columns)
+    native = values.dtype.newbyteorder("=")
+    for row in range(0, len(values), n_rows):
+        for column in range(0, n_columns, _BLOCK_CELLS):
+            block = values[row : row + n_rows, column : column + _BLOCK_CELLS]
+            yield number_rows(np.ascontiguousarray(block, dtype=native))
+            yield b"\n" if column + _BLOCK_CELLS >= n_columns else b"\t"
+
+
+def _pieces(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the texts joined to pieces of some megabytes."""
+    waiting: list[bytes] = []
+    size = 0
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        if size >= _PIECE_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def read_signals(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Read signals: a header, then numbers or `n/a` alone.
+
+    Numbers are read as float64, which is exact for every text that `write_signals` makes of a
+    float32, by orjson's parser of JSON: what is no JSON after tabs have become commas is read
+    cell by cell, ten times slower, and either told or understood.
+
+    Parameters
+    ----------
+    path : Path
+        `.tsv`, or `.tsv.gz`, whose checksum is compared.
+
+    Returns
+    -------
+    names : list of str
+    values : (n_rows, n_columns) float32 array
+        NaN for `n/a`.
+
+    Raises
+    ------
+    UnusableTable
+        If it has no header, a column without a name or two of one name, a row of another
+        length, or a cell that is neither `n/a` nor a number that float32 can hold.
+    DamagedFile
+        If a `.gz` is cut off, fails its checksum, or cannot be read.
+    """
+    first, _, body = read_content(path).partition(b"\n")
+    names = _plain_names(first)
+    values = _json_numbers(body.removesuffix(b"\n"), len(names))
+    if not names or values is None:
+        return _read_cell_by_cell(path)
+    check_header(path, names)
+    return names, values
+
+
+def _plain_names(line: bytes) -> list[str]:
+    """Return the names in a first line that is simply names and tabs; else none."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return []
+    names = text.split("\t")
+    is_plain = all(names) and not any(sign in text for sign in ('"', "\r", "\ufeff"))
+    return names if is_plain and names == [name.strip() for name in names] else []
+
+
+def _json_numbers(body: bytes, n_columns: int) -> npt.NDArray[np.float32] | None:
+    """Return the rows of a text that is JSON but for its tabs, line ends and `n/a`; else None."""
+    left_over = body.translate(None, _OF_NUMBERS)
+    if left_over != MISSING.encode() * (len(left_over) // len(MISSING)):
+        return None
+    blocks = [np.empty((0, n_columns), np.float32)]
+    for block in _blocks_of_lines(body):
+        rows = block.translate(_TABS_TO_COMMAS).replace(b"\n", b"],[")
+        rows = rows.replace(MISSING.encode(), b"null") if left_over else rows
+        try:
+            with np.errstate(over="ignore"):
+                values = np.array(orjson.loads(b"[[" + rows + b"]]"), np.float32)
+        except ValueError:
+            return None
+        if values.ndim != 2 or values.shape[1] != n_columns or np.isinf(values).any():
+            return None
+        blocks.append(values)
+    return np.concatenate(blocks)
+
+
+def _blocks_of_lines(body: bytes) -> Iterator[bytes]:
+    """Yield the lines of a text, some together, without the line end behind the last."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start + _BLOCK_BYTES)
+        end = len(body) if end < 0 else end
+        yield body[start:end]
+        start = end + 1
+
+
+def _read_cell_by_cell(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Read signals that a hand or another program wrote, or say what is wrong with them."""
+    names, rows = read_cells(path)
+    values = np.full((len(rows), len(names)), np.nan, np.float32)
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            if cell != MISSING:
+                values[number, column] = _number(path, cell, number + 2, names[column])
+    return names, values
+
+
+def _number(path: Path, cell: str, line: int, name: str) -> np.float32:
+    """Return the number in a cell."""
+    with np.errstate(over="ignore"):
+        value = np.float32(cell) if is_number(cell) else np.float32(np.nan)
+    if not np.isfinite(value):
+        problem = f"has {cell!r} in line {line}, column {name!r}"
+        advice = f"Signals are numbers within the range of float32, or {MISSING}."
+        raise UnusableTable(path, problem, advice)
+    return value
