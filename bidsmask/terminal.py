@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bidsmask.app.execute import Resources
+from bidsmask.app.memory import needed_in_all_mb
 from bidsmask.app.options import Options
 
 if TYPE_CHECKING:
@@ -100,6 +102,7 @@ class Terminal:
     def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[int]:
         """Print the plan; return the exit code of each run of it, as far as it is known."""
         seen, exit_codes = list(findings), []
+        needed: list[float] = []
         for step in steps:
             seen += step.findings
             if step.is_run:
@@ -110,12 +113,23 @@ class Terminal:
             if step.outcome is not None or step.job is None:
                 continue
             n_stale, n_all = len(step.stale), len(step.products)
-            self._print(f"to do: {step.job.label} ({n_stale} of {n_all} products)")
+            needs = f"about {step.needed_mb:.0f} MB"
+            self._print(f"to do: {step.job.label} ({n_stale} of {n_all} products, {needs})")
+            needed.append(step.needed_mb)
             for product in step.stale:
                 for path in product.data:
                     self._print(f"    {path.relative_to(step.job.dataset.output)}")
+        if needed:
+            self._memory(max(needed), len(needed))
         self._table(seen)
         return exit_codes
+
+    def _memory(self, largest_mb: float, n_runs: int) -> None:
+        """Print what the largest run needs, and the program with so many at a time."""
+        n_procs = Resources.of(self._options.n_procs, self._options.omp_nthreads).n_procs
+        in_all = needed_in_all_mb(largest_mb, n_runs, n_procs)
+        at_a_time = f"{min(n_runs, n_procs)} at a time, the largest run {largest_mb:.0f} MB"
+        self._print(f"memory: about {in_all:.0f} MB in all ({at_a_time})")
 
     def _table(self, findings: Sequence[Finding]) -> None:
         """Show findings by kind, with participants counted, not repeated."""

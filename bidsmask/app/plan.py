@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from bidsmask.app.job import Job, Outcome
+from bidsmask.app.memory import needed_mb
 from bidsmask.app.options import Options
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
@@ -37,6 +38,8 @@ class Step:
     outcome : Outcome or None
         Where there is nothing to compute: the preflight failed, or all is up to date.
     findings : tuple of Finding
+    needed_mb : float
+        Memory that the Job will need, MB; only a dry run looks at it.
     """
 
     participant: str
@@ -45,6 +48,7 @@ class Step:
     stale: tuple[Product, ...] = ()
     outcome: Outcome | None = None
     findings: tuple[Finding, ...] = ()
+    needed_mb: float = 0.0
 
     @property
     def is_run(self) -> bool:
@@ -180,12 +184,15 @@ def not_a_run(finding: Finding) -> Outcome:
 
 def preflight(job: Job) -> Step:
     """Check a Job before anything is computed, and see what of it is up to date."""
-    participant = job.run.participant
+    participant, options = job.run.participant, job.options
+    needed = 0.0
     try:
         preparation = prepare(job)
+        products = preparation.products
+        stale = tuple(one for one in products if options.force or not one.is_up_to_date())
+        if options.dry_run and stale:
+            needed = needed_mb(preparation, stale, keeps_censored=options.keep_censored)
     except Exception as error:
         return Step(participant, job, outcome=Outcome.failed(job.label, participant, error))
-    products = preparation.products
-    stale = tuple(one for one in products if job.options.force or not one.is_up_to_date())
     done = None if stale else Outcome(job.label, participant, "up to date")
-    return Step(participant, job, products, stale, done, preparation.findings)
+    return Step(participant, job, products, stale, done, preparation.findings, needed)

@@ -243,13 +243,14 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     space = "space-MNI152NLin2009cAsym"
     assert out.splitlines() == [
         f"up to date: sub-01_task-rest_{space}",
-        f"to do: sub-02_task-rest_{space} (4 of 4 products)",
+        f"to do: sub-02_task-rest_{space} (4 of 4 products, about 90 MB)",
         f"    sub-02/func/sub-02_task-rest_{space}_desc-derivative_mask.nii.gz",
         f"    sub-02/func/sub-02_task-rest_{space}_seg-voxels_desc-derivative_dseg.nii.gz",
         f"    sub-02/func/sub-02_task-rest_{space}_seg-voxels_desc-derivative_dseg.tsv",
         "    sub-02/func/sub-02_task-rest_desc-simple_volumes.tsv",
         f"    sub-02/func/sub-02_task-rest_{space}_seg-voxels_desc-simple_timeseries.tsv",
         f"failed: sub-03_task-rest_{space}",
+        "memory: about 137 MB in all (1 at a time, the largest run 90 MB)",
     ]
     assert "missing-companion" in err
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
