@@ -21,7 +21,8 @@ leaf with the exit code that the program ends with when nothing else is left to 
         ├── BadTiming             no usable repetition time
         ├── TooFewVolumes         not enough volumes for what was asked
         ├── NoDegreesOfFreedom    nothing would be left after the cleaning
-        └── MissingCompanion      a file that belongs to a run is not there
+        ├── MissingCompanion      a file that belongs to a run is not there
+        └── UnequalChoices        runs that cannot be joined: made with different choices
 """
 
 from __future__ import annotations
@@ -150,6 +151,10 @@ class NoDegreesOfFreedom(DataError):
 
 class MissingCompanion(DataError):
     """A file that belongs to a run, and that the options need, is not there."""
+
+
+class UnequalChoices(DataError):
+    """Products of several runs that were made with different choices, and cannot be joined."""
 
 
 @dataclass(frozen=True)
