@@ -206,13 +206,7 @@ def _create_locked(path: Path) -> int:
 
 def _fill(descriptor: int, content: Content) -> None:
     """Write the content into an open file, to its last byte."""
-    file = _File(descriptor)
-    try:
-        _pour(file, content)
-    except BaseException as error:
-        file.end(error)
-        raise
-    file.end()
+    _pour(_File(descriptor), content)
 
 
 def _pour(sink: io.RawIOBase, content: Content) -> None:
@@ -242,23 +236,11 @@ class _Sink(io.RawIOBase):
 
 
 class _File(io.RawIOBase):
-    """The file in the making as a binary handle without a buffer, for what pours or seeks.
-
-    From its first failure on it does nothing and says nothing. HDF5 writes on while it closes,
-    even when its handle is collected; a second error would be told in place of the first.
-    """
+    """The file in the making: a binary handle without a buffer, which can also seek and read."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._is_open = True
-        self._failure: BaseException | None = None
         self._unsynced = 0
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Touch the disk no more; raise what failed, unless that is on its way already."""
-        self._is_open = False
-        if error is None and self._failure is not None:
-            raise self._failure
 
     def writable(self) -> bool:
         return True
@@ -271,37 +253,25 @@ class _File(io.RawIOBase):
 
     def write(self, piece: Any) -> int:
         view = memoryview(piece).cast("B")
-        self._do(lambda: self._write_all(view))
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        size = self.tell() if size is None else size
-        self._do(lambda: _truncate(self._descriptor, size))
-        return size
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return os.lseek(self._descriptor, offset, whence) if self._is_open else offset
-
-    def readinto(self, target: Any) -> int:
-        return os.readv(self._descriptor, [target]) if self._is_open else 0
-
-    def _do(self, change: Callable[[], object]) -> None:
-        """Change the disk, or end with what comes in between."""
-        if not self._is_open:
-            return
-        try:
-            change()
-        except BaseException as error:
-            self._is_open, self._failure = False, error
-            raise
-
-    def _write_all(self, piece: memoryview) -> None:
-        self._unsynced += len(piece)
-        while piece:
-            piece = piece[_write(self._descriptor, piece) :]
+        done = 0
+        while done < len(view):
+            done += _write(self._descriptor, view[done:])
+        self._unsynced += done
         if self._unsynced >= _SYNC_AHEAD:
             _sync(self._descriptor)
             self._unsynced = 0
+        return done
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self.tell() if size is None else size
+        _truncate(self._descriptor, size)
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return os.lseek(self._descriptor, offset, whence)
+
+    def readinto(self, target: Any) -> int:
+        return os.readv(self._descriptor, [target])
 
 
 def _plain(value: object) -> object:

@@ -1,6 +1,5 @@
 """Files appear whole or not at all, wherever their writing fails or is killed."""
 
-import contextlib
 import errno
 import fcntl
 import gzip
@@ -109,54 +108,11 @@ def test_content_may_seek_read_back_and_truncate(tmp_path):
         handle.write(b"0123")
         assert handle.tell() == 4
         assert handle.read(2) == b"45"
-        handle.truncate()
-        handle.truncate(8)
+        assert handle.truncate() == 6
+        assert handle.truncate(8) == 8
 
     publish(tmp_path / "a", content)
     assert (tmp_path / "a").read_bytes() == b"012345\0\0"
-
-
-@pytest.mark.parametrize("call", ["_write", "_truncate"])
-def test_after_a_failure_the_handle_is_silent_and_the_failure_is_told(tmp_path, monkeypatch, call):
-    calls, handles = [], []
-
-    def fail(*_):
-        calls.append(call)
-        full_disk(call)
-
-    def content(handle):
-        handles.append(handle)
-        with contextlib.suppress(OSError):
-            handle.write(b"one")
-            handle.truncate(2)
-        monkeypatch.undo()
-        assert handle.write(b"two") == 3
-        assert handle.truncate(1) == 1
-        assert handle.seek(7) == 7
-        assert handle.read(1) == b""
-
-    monkeypatch.setattr(module, call, fail)
-    with pytest.raises(WritingFailed, match="the disk is full"):
-        publish(tmp_path / "a", content)
-    assert calls == [call]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_handle_that_is_kept_touches_nothing_later(tmp_path):
-    handles = []
-
-    def content(handle):
-        handles.append(handle)
-        handle.write(b"all")
-
-    publish(tmp_path / "a", content)
-    with (tmp_path / "other").open("w+b") as other:  # takes over the descriptor's number
-        handles[0].write(b"more")
-        handles[0].truncate(0)
-        handles[0].seek(1)
-        assert other.tell() == 0
-    assert (tmp_path / "a").read_bytes() == b"all"
-    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_the_permissions_are_those_of_any_new_file(tmp_path):
@@ -372,6 +328,13 @@ def test_metadata_that_is_no_json_costs_no_older_product(tmp_path, product):
     with pytest.raises(ValueError, match="JSON"):
         publish_product({tmp_path / "a.tsv": b""}, tmp_path / "a.json", {"v": float("nan")})
     assert product.is_whole()
+
+
+def test_a_sidecar_tells_how_long_its_data_are(tmp_path):
+    long, short = tmp_path / "a.nii.gz", tmp_path / "a.tsv"
+    contents = {long: lambda handle: [handle.write(b"x" * 70) for _ in range(3)], short: b"n\n"}
+    publish_product(contents, tmp_path / "a.json", {"v": 1})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"v": 1, "Bytes": [210, 2]}
 
 
 def test_withdrawing_what_is_not_there_is_fine_and_what_cannot_be_is_told(tmp_path):
