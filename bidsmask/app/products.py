@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bidsmask import __version__
 from bidsmask.app.job import Job
+from bidsmask.bids.publish import SIZES
 
 # Entities that say on which grid a series lies; what belongs to the run on every grid lacks them.
 GRID_ENTITIES = ("space", "cohort", "res", "den")
@@ -39,13 +40,15 @@ class Product:
         return self.data[0]
 
     def is_up_to_date(self) -> bool:
-        """Return whether all files are there, made from just this."""
+        """Return whether all files are there, whole, and made from just this."""
         try:
             sidecar = json.loads(self.sidecar.read_bytes())
+            sizes = [path.stat().st_size for path in self.data]
         except (OSError, ValueError, RecursionError):
             return False
-        is_same = isinstance(sidecar, dict) and sidecar.get("Fingerprint") == self.fingerprint
-        return is_same and all(path.is_file() for path in self.data)
+        if not isinstance(sidecar, dict) or not all(path.is_file() for path in self.data):
+            return False
+        return (sidecar.get("Fingerprint"), sidecar.get(SIZES)) == (self.fingerprint, sizes)
 
 
 def fingerprint(*parts: object, **named: object) -> str:

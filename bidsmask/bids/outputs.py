@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from bidsmask.bids.dataset import participant_folders
 from bidsmask.bids.entities import Entities, natural_order
-from bidsmask.bids.publish import is_temporary
+from bidsmask.bids.publish import SIZES, is_temporary
 from bidsmask.errors import Finding, UnusableTable
 
 Kind = Literal["mask", "column map", "atlas", "coverage", "volumes", "signals"]
@@ -247,6 +247,9 @@ def _product(
     sizes = tuple(_size(parts[one]) for one in extensions)
     metadata = _metadata(sidecar, parts[".json"])
     data = tuple(folder / parts[one].name for one in extensions)
+    if metadata.get(SIZES, list(sizes)) != list(sizes):
+        problem = f"({' and '.join(map(str, sizes))} bytes) was cut or changed since it was written"
+        raise UnusableTable(data[-1], problem, _AGAIN)
     return WrittenProduct(kind, folder.name, entities, data, sizes, sidecar, metadata)
 
 

@@ -27,6 +27,9 @@ from bidsmask.errors import WritingFailed
 
 Content = bytes | Callable[[BinaryIO], None]
 
+# The key of a product's sidecar that tells the sizes of its data files, in their order.
+SIZES = "Bytes"
+
 _PREFIX, _SUFFIX = ".bidsmask-", ".part"
 
 # A large file goes to the disk while it is made, not all at its end.
@@ -36,7 +39,7 @@ _SYNC_AHEAD = 64 << 20
 _GZIP_LEVEL = 2
 
 
-def publish(path: Path, content: Content) -> None:
+def publish(path: Path, content: Content) -> int:
     """Write a file so that at no moment a part of it stands in its place.
 
     Missing folders are made. An older file is replaced in one step; a symbolic link in the
@@ -50,6 +53,11 @@ def publish(path: Path, content: Content) -> None:
         The content, or what writes it into a binary handle (best in large pieces, since the
         handle does not buffer). The handle can also seek, read and truncate, as HDF5 needs.
         What the callable raises passes through, but for OSError.
+
+    Returns
+    -------
+    int
+        The size of the file, bytes.
 
     Raises
     ------
@@ -65,6 +73,7 @@ def publish(path: Path, content: Content) -> None:
             try:
                 _fill(descriptor, content)
                 _sync(descriptor)
+                size = os.fstat(descriptor).st_size
                 _rename(temporary, path)
             finally:
                 os.close(descriptor)
@@ -76,6 +85,7 @@ def publish(path: Path, content: Content) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise _writing_failed(path, error) from error
+    return size
 
 
 def publish_json(path: Path, mapping: Mapping[str, Any]) -> None:
@@ -114,14 +124,14 @@ def publish_product(
     sidecar : Path
         The JSON file whose presence makes the product complete.
     metadata : mapping
-        What it says.
+        What it says; the sizes of the data files, in bytes, are added under `Bytes`.
     """
     # First, since what cannot be written as JSON must not cost an older product its sidecar.
-    description = json_bytes(metadata)
+    json_bytes(metadata)
     withdraw(sidecar)
-    for path, content in data.items():
-        publish(path, content)
-    publish(sidecar, description)
+    # Whoever reads the sidecar sees without reading the data whether a file was cut since.
+    sizes = [publish(path, content) for path, content in data.items()]
+    publish(sidecar, json_bytes({**metadata, SIZES: sizes}))
 
 
 def withdraw(path: Path) -> None:

@@ -111,6 +111,11 @@ def lose_data(run, atlas):
     next((run.root.parent / "out").glob("sub-*/func/*seg-voxels*timeseries.tsv")).unlink()
 
 
+def cut_data(run, atlas):
+    table = next((run.root.parent / "out").glob("sub-*/func/*seg-voxels*timeseries.tsv"))
+    table.write_bytes(table.read_bytes()[:-100])
+
+
 def break_sidecar(run, atlas):
     next((run.root.parent / "out").glob("sub-*/func/*_mask.json")).write_text('{"Finger')
 
@@ -129,6 +134,7 @@ TOUCHED = {
     "the start": ((), edit_start, SIGNALS),
     "a lost sidecar": ((), lose_sidecar, {"coverage"}),
     "lost data": ((), lose_data, {"voxels"}),
+    "cut data": ((), cut_data, {"voxels"}),
     "a broken sidecar": ((), break_sidecar, {"mask"}),
     "the format": (("--format", "tsv.gz"), None, SIGNALS),
     "all rows": (("--keep-censored",), None, {"volumes", *SIGNALS}),

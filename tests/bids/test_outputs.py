@@ -138,6 +138,12 @@ def loop(output, ending):
     path.symlink_to(path)
 
 
+def cut(output, ending):
+    path = file_of(output, ending)
+    change_sidecar(path.with_suffix(".json"), Bytes=[path.stat().st_size])
+    path.write_bytes(path.read_bytes()[:-7])
+
+
 MASK, MASK_JSON = "_mask.nii.gz", "_mask.json"
 HUGE = b'{"Fingerprint": "' + b"a" * LARGEST_SIDECAR + b'"}'
 SPOILT = {
@@ -145,6 +151,7 @@ SPOILT = {
     "sidecar without data": (lose, (MASK,), "mask.json has no data beside it, but .nii.gz"),
     "a table missing": (lose, ("dseg.tsv",), "dseg.json has .nii.gz beside it, but .nii.gz and"),
     "empty data": (empty, (MASK,), "mask.nii.gz is empty"),
+    "cut data": (cut, ("_timeseries.tsv",), "bytes) was cut or changed since it was written"),
     "empty sidecar": (empty, (MASK_JSON,), "mask.json is not readable as JSON"),
     "a cut sidecar": (say, (MASK_JSON, b'{"Finger'), "mask.json is not readable as JSON"),
     "a list": (say, (MASK_JSON, b"[]"), "mask.json is no sidecar of bidsmask"),
