@@ -32,7 +32,8 @@ SIZES = "Bytes"
 
 _PREFIX, _SUFFIX = ".bidsmask-", ".part"
 
-# A large file goes to the disk while it is made, not all at its end.
+# A large file goes to the disk while it is made, not all at its end, and its memory with it:
+# new memory for 0.5 GB of text took 1.7 s on a virtual machine, the same memory again 0.4 s.
 _SYNC_AHEAD = 64 << 20
 
 # On signals, isal's levels 1 to 3 are within 2 % of each other in size and in time.
@@ -269,6 +270,7 @@ class _File(io.RawIOBase):
         self._unsynced += done
         if self._unsynced >= _SYNC_AHEAD:
             _sync(self._descriptor)
+            _forget(self._descriptor)
             self._unsynced = 0
         return done
 
@@ -331,6 +333,12 @@ def _truncate(descriptor: int, size: int) -> None:
 
 def _sync(descriptor: int) -> None:
     os.fsync(descriptor)
+
+
+def _forget(descriptor: int) -> None:
+    """Give back the memory of what is on the disk already, where the system can."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _rename(temporary: Path, path: Path) -> None:

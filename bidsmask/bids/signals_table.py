@@ -5,7 +5,7 @@ What `write_signals` writes, `read_signals` gives back: each float32 but the pay
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,6 @@ from bidsmask.bids.tables import (
     check_header,
     header_bytes,
     is_number,
-    number_rows,
     read_cells,
     read_content,
 )
@@ -34,6 +33,9 @@ _BLOCK_CELLS = 1 << 16
 # Between two threads the interpreter changes hands after 5 ms: a piece must take much longer to
 # write than that (8 MB: about 20 ms).
 _PIECE_BYTES = 8 << 20
+
+# No number has more than 24 characters, as -1.7976931348623157e+308.
+_BLOCK_TEXT = 25 * _BLOCK_CELLS
 
 # Text is read in blocks too, since each number is for a moment an object of 32 bytes.
 _BLOCK_BYTES = 1 << 20
@@ -68,11 +70,11 @@ def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> No
     if values.dtype.newbyteorder("=") not in (np.float32, np.float64):
         raise ValueError(f"signals are float32 or float64, not {values.dtype}")
     handle.write(header_bytes(names) + b"\n")
-    # Writing takes as long as making the text, and needs no interpreter: a thread of its own
-    # writes one piece while the next is made.
+    # Writing and flushing need no interpreter: a thread of its own writes one piece while the
+    # next is made.
     with ThreadPoolExecutor(max_workers=1) as writer:
         writing: Future[int] | None = None
-        for piece in _pieces(_texts(values)):
+        for piece in _pieces(values):
             if writing is not None:
                 writing.result()
             writing = writer.submit(handle.write, piece)
@@ -80,30 +82,41 @@ def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> No
             writing.result()
 
 
-def _texts(values: Signals) -> Iterator[bytes]:
-    """Yield the text of signals block by block: some rows, or parts of a row that is longer."""
+def _pieces(values: Signals) -> Iterator[memoryview]:
+    """Yield the text in pieces of some megabytes; the next but one is made in the same memory."""
+    memory = [np.empty(_PIECE_BYTES + _BLOCK_TEXT, np.uint8) for _ in range(2)]
+    used = 0
+    for text in _texts(values):
+        with_tabs = memory[0][used : used + len(text)]
+        # In place, by numpy: a tenth of the time of bytes.translate and a join.
+        commas = np.equal(text, ord(","), out=with_tabs.view(bool)).view(np.uint8)
+        commas *= ord(",") - ord("\t")
+        np.subtract(text, commas, out=with_tabs)
+        used += len(text)
+        if used >= _PIECE_BYTES:
+            yield memory[0][:used].data
+            memory.reverse()
+            used = 0
+    if used:
+        yield memory[0][:used].data
+
+
+def _texts(values: Signals) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield text with commas, block by block: some rows, or parts of a row that is longer."""
     n_columns = values.shape[1]
     n_rows = max(1, _BLOCK_CELLS // n_columns)
     native = values.dtype.newbyteorder("=")
     for row in range(0, len(values), n_rows):
         for column in range(0, n_columns, _BLOCK_CELLS):
             block = values[row : row + n_rows, column : column + _BLOCK_CELLS]
-            yield number_rows(np.ascontiguousarray(block, dtype=native))
-            yield b"\n" if column + _BLOCK_CELLS >= n_columns else b"\t"
-
-
-def _pieces(texts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the texts joined to pieces of some megabytes."""
-    waiting: list[bytes] = []
-    size = 0
-    for text in texts:
-        waiting.append(text)
-        size += len(text)
-        if size >= _PIECE_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield b"".join(waiting)
+            numbers = np.ascontiguousarray(block, dtype=native)
+            text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[2:]
+            if len(numbers) > 1:
+                text = text.replace(b"],[", b"\n")
+            if b"u" in text:
+                text = text.replace(b"null", MISSING.encode())
+            is_line_end = column + _BLOCK_CELLS >= n_columns
+            yield np.frombuffer(text[:-2] + (b"\n" if is_line_end else b","), np.uint8)
 
 
 def read_signals(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:

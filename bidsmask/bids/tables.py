@@ -32,6 +32,9 @@ _PADDED = re.compile(r"[-+]?0\d+")
 
 _LINE_ENDS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]")
 _COMMAS_TO_TABS = bytes.maketrans(b",", b"\t")
+# A block's cells are objects for a moment; the memory of the next is that of the last.
+_BLOCK_ROWS = 1 << 13
+
 _SERIALISED = (np.float32, np.float64, np.int64, np.int32, np.uint32, np.uint64)
 
 
@@ -224,8 +227,11 @@ def table_bytes(table: pd.DataFrame) -> bytes:
     # Neighbours of one type are turned to text together: 3 joins a row for the 8 columns of a
     # column map of 236,000 rows.
     groups = [list(group) for _, group in groupby(columns, key=_group)]
-    rows = map(b"\t".join, zip(*map(_rows_bytes, groups), strict=True))
-    return b"\n".join([header, *rows]) + b"\n"
+    lines = [header]
+    for start in range(0, len(table), _BLOCK_ROWS):
+        block = [[column.iloc[start : start + _BLOCK_ROWS] for column in one] for one in groups]
+        lines.append(b"\n".join(map(b"\t".join, zip(*map(_rows_bytes, block), strict=True))))
+    return b"\n".join(lines) + b"\n"
 
 
 def _group(column: pd.Series) -> str:
@@ -239,9 +245,7 @@ def _rows_bytes(columns: Sequence[pd.Series]) -> list[bytes]:
     if _group(columns[0]).startswith("object"):
         cells = list(columns[0].astype(object))
         return _plain_words(cells) or [_cell(value) for value in cells]
-    if not columns[0].size:
-        return []
-    return number_rows(np.column_stack([column.to_numpy() for column in columns])).split(b"\n")
+    return _number_rows(np.column_stack([column.to_numpy() for column in columns])).split(b"\n")
 
 
 def _plain_words(cells: list[object]) -> list[bytes]:
@@ -294,13 +298,8 @@ def header_bytes(names: Sequence[object]) -> bytes:
     return b"\t".join(map(_quoted, line.split("\t"))) if '"' in line else line.encode()
 
 
-def number_rows(values: npt.NDArray[Any]) -> bytes:
-    """Return numbers with tabs between columns, and line ends between the rows if there are any."""
+def _number_rows(values: npt.NDArray[Any]) -> bytes:
+    """Return rows of numbers, with tabs between the columns."""
     text = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
-    # translate() and slices are passes of 2 ns a value beside 22 for the digits; the others
-    # would take as long as the digits, and most text has nothing for them to do.
-    depth = values.ndim
-    text = text[depth:-depth].translate(_COMMAS_TO_TABS)
-    if depth > 1 and len(values) > 1:
-        text = text.replace(b"]\t[", b"\n")
-    return text.replace(b"null", MISSING.encode()) if b"u" in text else text
+    text = text[2:-2].replace(b"],[", b"\n").translate(_COMMAS_TO_TABS)
+    return text.replace(b"null", MISSING.encode())
