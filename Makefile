@@ -8,13 +8,14 @@ REAL ?= ../shared/data
 REAL_IMAGE := studyforrest/derivatives/fmriprep/sub-02/func/sub-02_task-oneback_run-1_desc-coreg_boldref.nii.gz
 REAL_ATLAS := templateflow/tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_res-02_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz
 
-.PHONY: help demo test test-slow check bench coverage clean
+.PHONY: help demo test test-slow check bench coverage descriptor clean
 help:
 	@echo "make demo        a simulated dataset in $(DEMO)/, and bidsmask run on it"
 	@echo "make test        the tests, under 10 minutes on 2 processors"
 	@echo "make test-slow   full counts of faults and fuzzing"
 	@echo "make check       style, types, import floors, spelling"
 	@echo "make bench       every benchmark, beside its peer"
+	@echo "make descriptor  descriptor.json from the options"
 	@echo "make clean       what the other targets made"
 
 $(VENV)/.run: pyproject.toml
@@ -64,6 +65,10 @@ coverage: $(VENV)/.test
 	$(BIN)/coverage run -m pytest -q -m "not slow"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+descriptor: $(VENV)/.run
+	$(BIN)/python -c "from pathlib import Path; from bidsmask.app import descriptor; \
+		Path('descriptor.json').write_text(descriptor.descriptor_text(), encoding='utf-8')"
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

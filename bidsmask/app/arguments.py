@@ -14,6 +14,12 @@ from bidsmask.app.checks import check, check_text
 from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options
 from bidsmask.errors import MissingInput, UsageError
 
+DESCRIPTION = (
+    "Brain masks and masked, confound-cleaned time series of every run of a BIDS dataset, as "
+    "BIDS Derivatives."
+)
+BIDS_DIR_HELP = "a raw BIDS dataset, or derivatives alone"
+OUTPUT_DIR_HELP = "where the derivatives are written"
 CONFIG_HELP = "TOML file of these options; the command line goes before it"
 EXIT_CODES = {
     0: "all runs done or up to date",
@@ -45,15 +51,14 @@ def parser() -> Parser:
     """Return the parser of the command line, made from the fields of Options."""
     result = Parser(
         prog="bidsmask",
-        description="Brain masks and masked, confound-cleaned time series of every run of a BIDS "
-        "dataset, as BIDS Derivatives.",
+        description=DESCRIPTION,
         epilog="\n".join(["exit codes:", *(f"  {n:<4} {text}" for n, text in EXIT_CODES.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    result.add_argument("bids_dir", type=Path, help="a raw BIDS dataset, or derivatives alone")
-    result.add_argument("output_dir", type=Path, help="where the derivatives are written")
+    result.add_argument("bids_dir", type=Path, help=BIDS_DIR_HELP)
+    result.add_argument("output_dir", type=Path, help=OUTPUT_DIR_HELP)
     result.add_argument(
         "analysis_level", metavar="{participant,group}", help="group is not there yet"
     )
@@ -70,7 +75,7 @@ def parser() -> Parser:
 
 def add_argument(group: Any, one: dataclasses.Field[Any]) -> None:
     """Add the option that a field of Options describes."""
-    settings: dict[str, Any] = {"dest": one.name, "help": one.metadata["help"]}
+    settings: dict[str, Any] = {"dest": one.name, "help": help_text(one).replace("%", "%%")}
     if one.metadata["is_counted"]:
         settings["action"] = "count"
     elif one.metadata["kind"] is bool:
@@ -82,12 +87,20 @@ def add_argument(group: Any, one: dataclasses.Field[Any]) -> None:
             settings["choices"] = one.metadata["choices"]
         if isinstance(one.default, tuple):
             settings["nargs"] = "+"
-        if one.default not in (None, (), 0, 0.0):
-            shown = " ".join(one.default) if isinstance(one.default, tuple) else one.default
-            settings["help"] += f" (default: {shown})"
     short = [flag for flag in one.metadata["flags"] if not flag.startswith("--")]
     others = [flag for flag in one.metadata["flags"] if flag.startswith("--")]
     group.add_argument(*short, "--" + one.name.replace("_", "-"), *others, **settings)
+
+
+def help_text(one: dataclasses.Field[Any]) -> str:
+    """Return what an option does, with its default where that says something."""
+    text: str = one.metadata["help"]
+    if one.default is True:
+        return f"{text} (default: yes)"
+    if not one.default:
+        return text
+    shown = " ".join(one.default) if isinstance(one.default, tuple) else one.default
+    return f"{text} (default: {shown})"
 
 
 def parse(arguments: list[str]) -> Options:

@@ -51,9 +51,10 @@ def problems(options: Options) -> list[BidsmaskError]:
     def wrong(what: str, problem: str, advice: str = "") -> None:
         found.append(UsageError(what, problem, advice))
 
-    for name in ("n_procs", "omp_nthreads", "verbose"):
-        if getattr(options, name) < 0:
-            wrong(f"{flag(name)} {getattr(options, name)}", "is no number", "Give 0 or more.")
+    for one in dataclasses.fields(Options):
+        least, value = one.metadata.get("minimum"), getattr(options, one.name)
+        if least is not None and value < least:
+            wrong(f"{flag(one.name)} {value}", "is no number", f"Give {least} or more.")
     width = options.smoothing_fwhm
     if width is not None and not 0 < width < float("inf"):
         wrong(f"--smoothing-fwhm {width:g}", "is no width", "Give mm, or leave it out.")

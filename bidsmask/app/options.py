@@ -33,6 +33,7 @@ def option(
     kind: type | None = None,
     choices: tuple[str, ...] = (),
     metavar: str = "",
+    minimum: int | None = None,
     is_counted: bool = False,
 ) -> Any:
     """Return a field of Options with what the parser needs to know of it.
@@ -53,12 +54,15 @@ def option(
         The only values allowed.
     metavar : str
         How the value is shown in the help.
+    minimum : int, optional
+        The least number that is allowed; what the cleaning asks of its numbers, it checks itself.
     is_counted : bool
         Whether the option takes no value, and says more each time it is given.
     """
     kind = kind or (str if isinstance(default, tuple) or default is None else type(default))
     metadata = {"help": help, "group": group, "flags": flags, "kind": kind}
-    metadata |= {"choices": choices, "metavar": metavar, "is_counted": is_counted}
+    metadata |= {"choices": choices, "metavar": metavar}
+    metadata |= {"minimum": minimum, "is_counted": is_counted}
     return field(default=default, metadata=metadata)
 
 
@@ -160,7 +164,7 @@ class Options:
     n_compcor: str | None = option(
         None,
         "acompcor's components: a number, all, or the share of variance below 1 "
-        "(default: the first 50 %% of the variance)",
+        "(default: the first 50 % of the variance)",
         group=CLEANING,
         metavar="N",
     )
@@ -236,12 +240,14 @@ class Options:
         group=RUNNING,
         flags=("--nprocs", "--n-cpus"),
         metavar="N",
+        minimum=0,
     )
     omp_nthreads: int = option(
         0,
         "threads of each; 0: the processors shared out evenly",
         group=RUNNING,
         metavar="N",
+        minimum=0,
     )
     dry_run: bool = option(
         False,
@@ -257,6 +263,7 @@ class Options:
         "show each finding as it is found; -vv: and the traceback of a crash",
         group=RUNNING,
         flags=("-v",),
+        minimum=0,
         is_counted=True,
     )
     quiet: bool = option(False, "show only errors", group=RUNNING, flags=("-q",))
