@@ -337,13 +337,6 @@ def test_a_sidecar_tells_how_long_its_data_are(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text()) == {"v": 1, "Bytes": [210, 2]}
 
 
-def test_a_sidecar_tells_how_long_its_data_are(tmp_path):
-    long, short = tmp_path / "a.nii.gz", tmp_path / "a.tsv"
-    contents = {long: lambda handle: [handle.write(b"x" * 70) for _ in range(3)], short: b"n\n"}
-    publish_product(contents, tmp_path / "a.json", {"v": 1})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"v": 1, "Bytes": [210, 2]}
-
-
 def test_withdrawing_what_is_not_there_is_fine_and_what_cannot_be_is_told(tmp_path):
     withdraw(tmp_path / "none" / "a.json")
     (tmp_path / "folder").mkdir()
