@@ -110,15 +110,16 @@ class Terminal:
             if step.outcome is not None:
                 seen += step.outcome.findings
                 self._print(f"{step.outcome.status}: {step.outcome.label}")
-            if step.outcome is not None or step.job is None:
+            if step.outcome is not None or not step.is_run:
                 continue
-            n_stale, n_all = len(step.stale), len(step.products)
-            needs = f"about {step.needed_mb:.0f} MB"
-            self._print(f"to do: {step.job.label} ({n_stale} of {n_all} products, {needs})")
-            needed.append(step.needed_mb)
+            what = f"{len(step.stale)} of {len(step.products)} products"
+            if step.needed_mb:
+                what += f", about {step.needed_mb:.0f} MB"
+                needed.append(step.needed_mb)
+            self._print(f"to do: {step.label} ({what})")
             for product in step.stale:
                 for path in product.data:
-                    self._print(f"    {path.relative_to(step.job.dataset.output)}")
+                    self._print(f"    {path.relative_to(self._options.output_dir)}")
         if needed:
             self._memory(max(needed), len(needed))
         self._table(seen)

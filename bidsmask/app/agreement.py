@@ -40,8 +40,9 @@ def in_short(labels: Sequence[str]) -> str:
 # What was made differently
 
 
-def conflict_of(name: ProductName, runs: Sequence[RunOutputs]) -> UnequalChoices | None:
+def conflict_of(group: str, name: ProductName, runs: Sequence[RunOutputs]) -> UnequalChoices | None:
     """Return why the products of one name cannot be joined; None where they can."""
+    where = f"{name} of {group}"
     having = [(run, run.products[name]) for run in runs if name in run.products]
     told = [(run, dict(_choices(product))) for run, product in having]
     for key in sorted({key for _, choices in told for key in choices}):
@@ -49,17 +50,17 @@ def conflict_of(name: ProductName, runs: Sequence[RunOutputs]) -> UnequalChoices
         for run, choices in told:
             by_value[choices.get(key, "nothing")].append(run.label)
         if len(by_value) > 1:
-            return _unequal(str(name), key, by_value)
+            return _unequal(where, key, by_value)
     by_mask: dict[str, list[str]] = defaultdict(list)
     for run, product in having:
         by_mask[mask_of(product)].append(run.label)
     masks = [run.masks[one] for run, product in having if (one := mask_of(product)) in run.masks]
     if len(by_mask) > 1 and not all(map(is_by_itself, masks)):
-        return _unequal(str(name), "the mask", by_mask, CHOOSE)
+        return _unequal(where, "the mask", by_mask, CHOOSE)
     return None
 
 
-def conflict_of_masks(runs: Sequence[RunOutputs]) -> UnequalChoices | None:
+def conflict_of_masks(group: str, runs: Sequence[RunOutputs]) -> UnequalChoices | None:
     """Return why the masks of a group cannot be joined; None where they can.
 
     Masks of several strategies can where each was chosen by `auto`.
@@ -68,17 +69,18 @@ def conflict_of_masks(runs: Sequence[RunOutputs]) -> UnequalChoices | None:
     if torn:
         several = " and ".join(sorted({name for run in torn for name in run.masks}))
         return UnequalChoices(
-            "masks",
-            f"of {len(torn)} runs are of several strategies, {several}, which cannot be joined: "
+            f"masks of {group}",
+            f"are, in {len(torn)} runs, of several strategies, {several}, which cannot be joined: "
             + in_short([run.label for run in torn]),
             CHOOSE,
         )
     by_strategy = strategies(runs)
     having = [run.mask for run in runs if run.mask is not None]
     if len(by_strategy) > 1 and not all(map(is_by_itself, having)):
-        return _unequal("masks", "Strategy", by_strategy, CHOOSE)
+        return _unequal(f"masks of {group}", "the strategy", by_strategy, CHOOSE)
     conflicts = [
-        conflict_of(ProductName("mask", desc=strategy), runs) for strategy in sorted(by_strategy)
+        conflict_of(group, ProductName("mask", desc=strategy), runs)
+        for strategy in sorted(by_strategy)
     ]
     return next(filter(None, conflicts), None)
 

@@ -76,6 +76,11 @@ class RunGroup:
         """As in a file name: `task-rest_space-X_res-2`."""
         return self.entities.name(suffix="", extension="")
 
+    @property
+    def space(self) -> str:
+        """The space's label; empty for the runs' own."""
+        return self.entities.get("space") or ""
+
     def names(self, kind: Kind) -> list[ProductName]:
         """Return the names of all products of a kind, sorted."""
         return sorted({name for run in self.runs for name in run.products if name.kind == kind})
@@ -269,8 +274,9 @@ def shared_entities(run: RunOutputs) -> Entities:
 def conflicts_of(runs: Sequence[RunOutputs]) -> dict[ProductName, UnequalChoices]:
     """Return the products of a group that cannot be joined, with the reason."""
     names = sorted({name for run in runs for name in run.products if name.kind != "mask"})
-    found = {name: conflict_of(name, runs) for name in names}
-    found[MASKS] = conflict_of_masks(runs)
+    group = shared_entities(runs[0]).name(suffix="", extension="")
+    found = {name: conflict_of(group, name, runs) for name in names}
+    found[MASKS] = conflict_of_masks(group, runs)
     return {name: error for name, error in found.items() if error is not None}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.memory import needed_mb
@@ -18,13 +19,16 @@ from bidsmask.bids.layout import find_runs
 from bidsmask.bids.selection import Selection, read_filter_file
 from bidsmask.errors import DataError, Finding, NothingSelected
 
+if TYPE_CHECKING:
+    from bidsmask.app.group_task import GroupTask
+
 # To say what labels there are, so many participants are enough.
 LOOKED_AT = 20
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the plan says of a participant, or of one of his runs.
+    """What the plan says of a participant, of one of his runs, or of products of the group.
 
     Attributes
     ----------
@@ -32,7 +36,7 @@ class Step:
     job : Job or None
         None for the participant as a whole, and for a run that cannot become a Job.
     products : tuple of Product
-        All that the Job writes.
+        All that the Job or task writes.
     stale : tuple of Product
         Those of them that have to be made.
     outcome : Outcome or None
@@ -40,6 +44,8 @@ class Step:
     findings : tuple of Finding
     needed_mb : float
         Memory that the Job will need, MB; only a dry run looks at it.
+    task : GroupTask or None
+        At the group level, in the place of a Job.
     """
 
     participant: str
@@ -49,11 +55,18 @@ class Step:
     outcome: Outcome | None = None
     findings: tuple[Finding, ...] = ()
     needed_mb: float = 0.0
+    task: GroupTask | None = None
 
     @property
     def is_run(self) -> bool:
-        """Whether it is about a run, not about the participant as a whole."""
-        return self.job is not None or self.outcome is not None
+        """Whether there is work to count in it, not only something to say."""
+        return self.label != ""
+
+    @property
+    def label(self) -> str:
+        """Of what is to be done, or of that which cannot be."""
+        work = self.job or self.task or self.outcome
+        return work.label if work is not None else ""
 
 
 def select_participants(dataset: Dataset, wanted: Sequence[str]) -> list[str]:

@@ -1,0 +1,79 @@
+"""The group level: what the participant level wrote, joined; no raw data are read.
+
+Each kind of group product joins by one function that yields its GroupTasks, and one line in
+`group_tasks`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from bidsmask.app.cohort import Cohort
+from bidsmask.app.group_masks import mask_tasks
+from bidsmask.app.group_task import GroupTask, GroupWork
+from bidsmask.app.job import Outcome
+from bidsmask.app.options import Options
+from bidsmask.app.participant import peak_mb
+from bidsmask.app.plan import Step
+from bidsmask.errors import DataError, Finding
+
+
+def group_tasks(cohort: Cohort) -> Iterator[GroupTask]:
+    """Yield all that is made of a cohort."""
+    for group in cohort.groups:
+        yield from mask_tasks(cohort, group)
+
+
+def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:
+    """Yield what there is to do, and who is left out before it begins."""
+    yield Step("", findings=cohort.findings)
+    for participant, findings in cohort.unfinished.items():
+        yield Step(participant, outcome=left_out(f"sub-{participant}", participant, findings))
+    for task in group_tasks(cohort):
+        yield preflight_of(task, options)
+
+
+def left_out(label: str, participant: str, findings: tuple[Finding, ...]) -> Outcome:
+    """Return the Outcome of what cannot be joined."""
+    return Outcome(label, participant, "failed", DataError.exit_code, findings=findings)
+
+
+def preflight_of(task: GroupTask, options: Options) -> Step:
+    """See whether a task can be done, and what of it is up to date."""
+    if task.conflict is not None:
+        failed = Outcome.failed(task.label, "", task.conflict)
+        return Step("", task=task, outcome=failed)
+    stale = tuple(one for one in task.products if options.force or not one.is_up_to_date())
+    done = None if stale else Outcome(task.label, "", "up to date")
+    return Step("", task=task, products=task.products, stale=stale, outcome=done)
+
+
+def do_task(task: GroupTask, cohort: Cohort, options: Options) -> Iterator[Outcome]:
+    """Do a task, whatever happens in it.
+
+    Yields
+    ------
+    Outcome
+        A failed one for each run that was left out on the way, then that of the task.
+    """
+    start = time.perf_counter()
+    work = GroupWork(task, cohort, options)
+    try:
+        task.make(work)
+    except Exception as error:
+        outcome = Outcome.failed(task.label, "", error)
+    else:
+        outcome = Outcome(
+            task.label,
+            "",
+            "done",
+            outputs=tuple(work.written),
+            findings=tuple(work.findings),
+            seconds=time.perf_counter() - start,
+            peak_mb=peak_mb(),
+        )
+    for run, reason in work.left_out.values():
+        findings = (Finding.of(reason, run.participant),)
+        yield left_out(f"{run.label} in {task.label}", run.participant, findings)
+    yield outcome

@@ -1,0 +1,163 @@
+"""Group masks of the runs of one task in one space, and the share of runs at each voxel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bidsmask.app.cohort import MASKS, Cohort, RunGroup
+from bidsmask.app.group_task import GroupTask, GroupWork, Source, said_by_all
+from bidsmask.bids.selection import NATIVE
+from bidsmask.errors import DataError, GridMismatch, UnequalChoices, UnusableMask
+from bidsmask.images.grid import Grid
+from bidsmask.images.image import open_image
+from bidsmask.images.write import Space, nifti_bytes
+from bidsmask.masks.combine import INTERSECTION, MAJORITY, count_votes
+from bidsmask.masks.given import load_mask
+
+# Spaces of one participant, in which no two share a voxel.
+OWN_SPACES: Final = NATIVE | {"", "anat", "T1w", "T2w", "individual", "orig", "scanner"}
+
+THRESHOLDS: Final = {"majority": MAJORITY, "intersection": INTERSECTION}
+
+
+def mask_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
+    """Yield what makes the masks of a group; nothing where its space is not shared."""
+    if group.space in OWN_SPACES:
+        return
+    entities = group.entities
+    names = [entities.with_(desc=desc).name(suffix="mask") for desc in THRESHOLDS]
+    names.append(entities.with_(desc="share").name(suffix="probseg"))
+    files = tuple((cohort.output / f"{name}.nii.gz",) for name in names)
+    label = f"{group.label}_mask"
+    make = partial(make_masks, group=group)
+    try:
+        sources = group.of(MASKS)
+    except UnequalChoices as conflict:
+        yield GroupTask(label, files, (), make, conflict=conflict)
+        return
+    if sources:
+        yield GroupTask(label, files, sources, make, left_out=group.without(MASKS))
+
+
+def make_masks(work: GroupWork, group: RunGroup) -> None:
+    """Count at each voxel how many runs have it in their mask, and write what follows.
+
+    Raises
+    ------
+    DataError
+        No mask can be read, or they lie on several grids of which none is the usual one.
+    """
+    grid = usual_grid(work, group)
+    votes = count_votes(masks_on(work, grid))
+    space: Space = "mni" if group.space.startswith("MNI") else "aligned"
+    *masks, share = work.task.products
+    for product, (name, threshold) in zip(masks, THRESHOLDS.items(), strict=True):
+        if not work.is_wanted(product):
+            continue
+        voxels = votes.intersect(threshold)
+        if not voxels.any():
+            problem = f"is empty: no voxel is in the masks of enough of the {votes.n_masks} runs"
+            work.note("warning", "empty-mask", product.path, problem)
+        content = nifti_bytes(voxels, grid, space=space)
+        work.publish(product, [content], mask_sidecar(work, group, grid, voxels, name, threshold))
+    if work.is_wanted(share):
+        content = nifti_bytes(votes.share, grid, space=space)
+        work.publish(share, [content], share_sidecar(work, group))
+
+
+def usual_grid(work: GroupWork, group: RunGroup) -> Grid:
+    """Return the grid of most masks, and leave the runs out whose mask lies on another."""
+    grids: list[tuple[Grid, list[Source]]] = []
+    for run, mask in work.sources:
+        try:
+            grid = open_image(mask.path).grid
+        except DataError as error:
+            work.leave_out(run, error)
+            continue
+        for known, there in grids:
+            if known.is_same(grid):
+                there.append((run, mask))
+                break
+        else:
+            grids.append((grid, [(run, mask)]))
+    if not grids:
+        raise UnusableMask(group.label, "has no mask that can be read", AGAIN)
+    usual, most = max(grids, key=lambda one: len(one[1]))
+    if len(grids) > 1 and 2 * len(most) <= len(work.sources):
+        shapes = ", ".join(f"{grid.shape} in {len(there)} runs" for grid, there in grids)
+        problem = f"has masks on {len(grids)} grids, none of which most runs have: {shapes}"
+        raise GridMismatch(group.label, problem, SELECT)
+    for grid, there in grids:
+        for run, mask in there if grid is not usual else ():
+            problem = f"{usual.difference(grid)} as in {len(most)} other runs"
+            work.leave_out(run, GridMismatch(mask.path, problem, SELECT))
+    return usual
+
+
+AGAIN: Final = "Run the participant level again."
+SELECT: Final = "Select runs of one grid by their labels."
+
+
+def masks_on(work: GroupWork, grid: Grid) -> Iterator[NDArray[np.bool_]]:
+    """Yield the masks one by one, and leave the runs out whose mask cannot be read."""
+    for run, mask in work.sources:
+        try:
+            voxels = load_mask(mask.path, grid, mask.entities["desc"]).voxels
+        except DataError as error:
+            work.leave_out(run, error)
+            continue
+        yield voxels
+
+
+def mask_sidecar(
+    work: GroupWork,
+    group: RunGroup,
+    grid: Grid,
+    voxels: NDArray[np.bool_],
+    name: str,
+    threshold: float,
+) -> dict[str, Any]:
+    """Return what is said of a group mask."""
+    n_voxels = int(np.count_nonzero(voxels))
+    return {
+        "Description": f"Group mask, {name}: the largest component of the voxels that "
+        + ("more than half of" if threshold == MAJORITY else "all of")
+        + " the runs have in their mask.",
+        "Type": said_by_all(work.sources, "Type") or "ROI",
+        **spatial(work, group),
+        **strategies_of(work),
+        "Threshold": threshold,
+        "Connected": True,
+        "Voxels": n_voxels,
+        "VolumeMillilitres": round(n_voxels * grid.voxel_volume_mm3 / 1000, 3),
+    }
+
+
+def share_sidecar(work: GroupWork, group: RunGroup) -> dict[str, Any]:
+    """Return what is said of the shares."""
+    return {
+        "Description": "Share of the runs that have a voxel in their mask, 0 to 1.",
+        **spatial(work, group),
+        **strategies_of(work),
+    }
+
+
+def spatial(work: GroupWork, group: RunGroup) -> dict[str, Any]:
+    """Return the keys that say where a group image lies."""
+    keys = {"SpatialReference": said_by_all(work.sources, "SpatialReference") or group.space}
+    for entity, key in (("res", "Resolution"), ("den", "Density")):
+        label = group.entities.get(entity)
+        if label:
+            keys[key] = said_by_all(work.sources, key) or f"{entity}-{label}"
+    return keys
+
+
+def strategies_of(work: GroupWork) -> dict[str, Any]:
+    """Return how many of the masks were made by which strategy."""
+    return {"Strategies": dict(Counter(mask.entities["desc"] for _, mask in work.sources))}
