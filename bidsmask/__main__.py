@@ -2,7 +2,7 @@
 
 import sys
 
-from bidsmask.cli import main
+from bidsmask.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

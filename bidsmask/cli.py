@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -22,6 +23,14 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         self.how = "terminated" if number == signal.SIGTERM else "interrupted"
         self.exit_code = 128 + number
+
+
+def program() -> int:
+    """Run bidsmask as a whole process, and return its exit code."""
+    exit_code = main()
+    # The system takes back all memory at once: sweeping a million objects first took 0.35 s.
+    gc.freeze()
+    return exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -64,7 +64,7 @@ def test_the_package_says_its_version():
 
 def test_the_command_is_the_door():
     (script,) = [one for one in distribution("bidsmask").entry_points if one.name == "bidsmask"]
-    assert script.load() is importlib.import_module("bidsmask.cli").main
+    assert script.load() is importlib.import_module("bidsmask.cli").program
 
 
 def test_annotations_are_shipped():
