@@ -20,6 +20,10 @@ DESCRIPTION = (
 )
 BIDS_DIR_HELP = "a raw BIDS dataset, or derivatives alone"
 OUTPUT_DIR_HELP = "where the derivatives are written"
+LEVEL_HELP = (
+    "participant: every run; group: what the participant level wrote into output_dir, joined "
+    "(bids_dir is not looked at)"
+)
 CONFIG_HELP = "TOML file of these options; the command line goes before it"
 EXIT_CODES = {
     0: "all runs done or up to date",
@@ -59,9 +63,7 @@ def parser() -> Parser:
     )
     result.add_argument("bids_dir", type=Path, help=BIDS_DIR_HELP)
     result.add_argument("output_dir", type=Path, help=OUTPUT_DIR_HELP)
-    result.add_argument(
-        "analysis_level", metavar="{participant,group}", help="group is not there yet"
-    )
+    result.add_argument("analysis_level", metavar="{participant,group}", help=LEVEL_HELP)
     result.add_argument("--version", action="store_true", help="print the version and exit")
     groups = {
         name: result.add_argument_group(name) for name in (WORK, MASK, SIGNALS, CLEANING, RUNNING)
@@ -219,7 +221,7 @@ def normalised(options: Options) -> Options:
     }
     if options.mask_file is not None:
         changes["mask_strategy"] = "file"
-    if options.mask_only:
+    if options.mask_only or options.analysis_level == "group":
         return dataclasses.replace(options, **changes)
     if options.filter is None:
         has_cut_off = options.high_pass is not None or options.low_pass is not None

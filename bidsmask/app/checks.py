@@ -13,6 +13,7 @@ from bidsmask.app.options import (
     CLEANING,
     LEVELS,
     LONGEST_T_R_S,
+    RUNNING,
     SHORTEST_T_R_S,
     SIGNALS,
     Options,
@@ -33,12 +34,29 @@ SIGNAL_FIELDS = tuple(
     f for f in dataclasses.fields(Options) if f.metadata.get("group") in (SIGNALS, CLEANING)
 )
 
+# What does something at the group level: it selects, or says how the program runs. The group level
+# is one process, which keeps to any bound.
+GROUP_FIELDS = frozenset(
+    {
+        "participant_label",
+        "session_label",
+        "task_label",
+        "run_label",
+        "space",
+        "skip_bids_validation",
+        "mask_strategy",
+        *(f.name for f in dataclasses.fields(Options) if f.metadata.get("group") == RUNNING),
+    }
+)
+
 
 def check(options: Options) -> None:
     """Raise UsageError where options contradict each other or would do nothing."""
     if options.analysis_level not in LEVELS:
         raise UnknownLevel(
-            f"analysis level {options.analysis_level!r}", "is unknown", "It is participant."
+            f"analysis level {options.analysis_level!r}",
+            "is unknown",
+            "It is participant or group.",
         )
     for problem in problems(options):
         raise problem
@@ -55,13 +73,19 @@ def problems(options: Options) -> list[BidsmaskError]:
         least, value = one.metadata.get("minimum"), getattr(options, one.name)
         if least is not None and value < least:
             wrong(f"{flag(one.name)} {value}", "is no number", f"Give {least} or more.")
+    if options.quiet and options.verbose:
+        wrong("--quiet", "contradicts --verbose")
+    if options.analysis_level == "group":
+        for one in dataclasses.fields(Options):
+            does_nothing = one.metadata and one.name not in GROUP_FIELDS
+            if does_nothing and getattr(options, one.name) != one.default:
+                wrong(flag(one.name), "does nothing at the group level", "Leave it out.")
+        return found
     width = options.smoothing_fwhm
     if width is not None and not 0 < width < float("inf"):
         wrong(f"--smoothing-fwhm {width:g}", "is no width", "Give mm, or leave it out.")
     if options.t_r is not None and not SHORTEST_T_R_S <= options.t_r <= LONGEST_T_R_S:
         wrong(f"--t-r {options.t_r:g}", "is no time between two volumes", "Give seconds.")
-    if options.quiet and options.verbose:
-        wrong("--quiet", "contradicts --verbose")
     if options.mask_strategy == "file" and options.mask_file is None:
         wrong("--mask-strategy file", "needs a mask", "Give it by --mask-file.")
     if options.mask_file is not None and options.mask_strategy not in ("auto", "file"):

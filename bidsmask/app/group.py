@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from bidsmask.app.cohort import Cohort
-from bidsmask.app.group_masks import mask_tasks
+from bidsmask.app.group_masks import mask_tasks, notes_on_space
 from bidsmask.app.group_task import GroupTask, GroupWork
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
@@ -27,7 +27,8 @@ def group_tasks(cohort: Cohort) -> Iterator[GroupTask]:
 
 def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:
     """Yield what there is to do, and who is left out before it begins."""
-    yield Step("", findings=cohort.findings)
+    notes = [note for group in cohort.groups for note in notes_on_space(group)]
+    yield Step("", findings=(*cohort.findings, *notes))
     for participant, findings in cohort.unfinished.items():
         yield Step(participant, outcome=left_out(f"sub-{participant}", participant, findings))
     for task in group_tasks(cohort):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bidsmask.app.cohort import MASKS, Cohort, RunGroup
 from bidsmask.app.group_task import GroupTask, GroupWork, Source, said_by_all
 from bidsmask.bids.selection import NATIVE
-from bidsmask.errors import DataError, GridMismatch, UnequalChoices, UnusableMask
+from bidsmask.errors import DataError, Finding, GridMismatch, UnequalChoices, UnusableMask
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.write import Space, nifti_bytes
@@ -43,6 +43,14 @@ def mask_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
         return
     if sources:
         yield GroupTask(label, files, sources, make, left_out=group.without(MASKS))
+
+
+def notes_on_space(group: RunGroup) -> Iterator[Finding]:
+    """Yield the note that runs lie in spaces of their own."""
+    if group.space in OWN_SPACES:
+        space = group.space or "the runs' own space"
+        problem = f"has no group mask, since {space} is not one that participants share"
+        yield Finding("note", "no-group-mask", group.label, problem)
 
 
 def make_masks(work: GroupWork, group: RunGroup) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
+from bidsmask.app.cohort import Cohort, read_cohort
 from bidsmask.app.execute import Resources, execute
+from bidsmask.app.group import do_task, plan_group
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.ledger import Ledger, exit_code_of
 from bidsmask.app.options import Options
@@ -21,15 +23,16 @@ from bidsmask.bids.description import (
     Origin,
     check_output,
     prepare_output,
+    prepare_root,
     publish_participants,
 )
+from bidsmask.bids.outputs import check_written
 from bidsmask.bids.publish import remove_leftovers
 from bidsmask.errors import (
     BidsmaskError,
     DataError,
     Finding,
     MissingInput,
-    UsageError,
 )
 from bidsmask.images.image import open_image
 from bidsmask.masks.strategies import parse_arguments
@@ -68,7 +71,7 @@ def run(options: Options, screen: Screen) -> int:
         What stops everything: the command line, the dataset, the output.
     """
     if options.analysis_level == "group":
-        raise UsageError("the group level", "is not there yet", "Run the participant level.")
+        return run_group(options, screen)
     check_choices(options)
     dataset = find_dataset(options.bids_dir, options.derivatives or None, options.output_dir)
     check_output(dataset.output, dataset.raw, dataset.derivatives)
@@ -121,20 +124,34 @@ def work_through(
     resources = Resources.of(options.n_procs, options.omp_nthreads)
     jobs = ready(itertools.chain(seen, steps), options, dataset, ledger, screen)
     outcomes = execute(jobs, run_job, resources, stop_on_failure=options.stop_on_first_crash)
+    with recording(ledger, screen):
+        try:
+            record(outcomes, ledger, screen)
+        finally:
+            publish_participants(dataset.output, origin)
+    return ledger.exit_code
+
+
+@contextlib.contextmanager
+def recording(ledger: Ledger, screen: Screen) -> Iterator[None]:
+    """End a run of the program well, whatever happens in it."""
     try:
-        with contextlib.closing(outcomes):
-            for outcome in outcomes:
-                ledger.record(outcome)
-                screen.outcome(outcome)
+        yield
     except BidsmaskError:
         raise
     except Exception as error:
         raise ledger.crash(error) from error
     finally:
         screen.end(ledger)
-        publish_participants(dataset.output, origin)
         ledger.close()
-    return ledger.exit_code
+
+
+def record(outcomes: Generator[Outcome], ledger: Ledger, screen: Screen) -> None:
+    """Keep and show each Outcome as it comes."""
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            ledger.record(outcome)
+            screen.outcome(outcome)
 
 
 def ready(
@@ -153,3 +170,34 @@ def ready(
             yield step.job
         else:
             remove_leftovers(dataset.output / f"sub-{step.participant}")
+
+
+def run_group(options: Options, screen: Screen) -> int:
+    """Join what the participant level wrote, and return the exit code."""
+    findings = check_written(options.output_dir)
+    cohort = read_cohort(options)
+    steps = plan_group(cohort, options)
+    if options.dry_run:
+        return exit_code_of(screen.planned(steps, findings))
+    prepare_root(options.output_dir)
+    ledger = Ledger(options.output_dir, options)
+    ledger.note(findings)
+    screen.start(n_participants=1)
+    with recording(ledger, screen):
+        record(group_outcomes(steps, cohort, options, ledger, screen), ledger, screen)
+    return ledger.exit_code
+
+
+def group_outcomes(
+    steps: Iterator[Step], cohort: Cohort, options: Options, ledger: Ledger, screen: Screen
+) -> Generator[Outcome]:
+    """Yield what becomes of each step, one after the other."""
+    for step in steps:
+        if options.stop_on_first_crash and ledger.counts["failed"]:
+            return
+        screen.step(step)
+        ledger.note(step.findings)
+        if step.outcome is not None:
+            yield step.outcome
+        elif step.task is not None:
+            yield from do_task(step.task, cohort, options)

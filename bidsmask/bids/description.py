@@ -25,7 +25,13 @@ from bidsmask.bids.dataset import (
 )
 from bidsmask.bids.publish import json_bytes, publish, remove_leftovers
 from bidsmask.bids.tables import read_cells, table_bytes
-from bidsmask.errors import DamagedFile, Finding, OutputRefused, UnusableTable, WritingFailed
+from bidsmask.errors import (
+    DamagedFile,
+    Finding,
+    OutputRefused,
+    UnusableTable,
+    WritingFailed,
+)
 
 CODE_URL = "https://github.com/bidsmask/bidsmask"
 BIDS_VERSION = "1.11.1"
@@ -40,6 +46,8 @@ IGNORED = (
     "*_bold.tsv",
     "*_bold.json",
     "*_qc.json",
+    "/task-*_mask.*",
+    "/task-*_probseg.*",
     "*.html",
     "figures",
     "atlases",
@@ -64,6 +72,12 @@ For each run of each participant, in `sub-*/[ses-*/]func`:
   the field of view.
 - `*_volumes.tsv`: one row for each volume of the run: when it was, whether it was kept, and if
   not, why.
+
+For all runs of a task in one space, at the root, once the group level has run:
+
+- `task-*_desc-majority_mask.nii.gz`, `task-*_desc-intersection_mask.nii.gz`: the voxels that more
+  than half of the runs, or all of them, have in their mask.
+- `task-*_desc-share_probseg.nii.gz`: the share of the runs that have a voxel in their mask.
 
 The rows of the signals are the kept volumes of the `_volumes.tsv` that the JSON beside the
 signals names. `n/a` stands where there is no value. A product without its JSON file is not
@@ -121,19 +135,30 @@ def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) ->
     WritingFailed
         If the disk is full, and the like.
     """
+    prepare_root(output)
+    remove_leftovers(output / "atlases")
+    if not (output / "README.md").exists():
+        publish(output / "README.md", _README.encode())
+    _publish_changed(output / DESCRIPTION, json_bytes(_describe(output, origin)))
+    return publish_participants(output, origin, participants)
+
+
+def prepare_root(output: Path) -> None:
+    """Make an output folder, remove what killed runs left at its root, and mend .bidsignore.
+
+    Raises
+    ------
+    OutputRefused
+        If the folder cannot be made or written into.
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
         remove_leftovers(output, recursive=False)
-        remove_leftovers(output / "atlases")
         _publish_changed(output / ".bidsignore", _bidsignore(output))
     except (OSError, WritingFailed) as error:
         reason = error.strerror if isinstance(error, OSError) else error.problem
         advice = "Choose an output folder that you may write into."
         raise OutputRefused(output, f"cannot be written: {reason}", advice) from error
-    if not (output / "README.md").exists():
-        publish(output / "README.md", _README.encode())
-    _publish_changed(output / DESCRIPTION, json_bytes(_describe(output, origin)))
-    return publish_participants(output, origin, participants)
 
 
 def publish_participants(
@@ -289,7 +314,7 @@ def _source_datasets(
         entry: dict[str, Any] = {"URL": f"bids:{name}:"}
         if name in sources:
             source = sources[name]
-            version = next(iter(_versions(source)), None)
+            version = next(iter(versions(source)), None)
             found = {"DOI": _text(source.get("DatasetDOI")), "Version": version}
             entry |= {key: value for key, value in found.items() if value}
         else:
@@ -298,7 +323,7 @@ def _source_datasets(
     return result
 
 
-def _versions(description: Mapping[str, Any]) -> list[str]:
+def versions(description: Mapping[str, Any]) -> list[str]:
     """Return the versions of the programs that made a derivative dataset."""
     entries = description.get("GeneratedBy")
     entries = entries if isinstance(entries, list) else []

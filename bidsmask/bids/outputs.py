@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bidsmask.bids.dataset import participant_folders
+from bidsmask._version import __version__
+from bidsmask.bids.dataset import DESCRIPTION, participant_folders, read_description
+from bidsmask.bids.description import check_output, versions
 from bidsmask.bids.entities import Entities, natural_order
 from bidsmask.bids.publish import SIZES, is_temporary
-from bidsmask.errors import Finding, UnusableTable
+from bidsmask.errors import Finding, MissingInput, NotBids, NothingSelected, UnusableTable
 
 Kind = Literal["mask", "column map", "atlas", "coverage", "volumes", "signals"]
 
@@ -129,6 +131,45 @@ def kind_of(entities: Entities) -> Kind | None:
         case "timeseries" if "desc" in entities and (is_voxels or (atlas and "stat" in entities)):
             return "signals"
     return None
+
+
+def check_written(output: Path) -> list[Finding]:
+    """Refuse a folder that the participant level did not write, or that cannot be written.
+
+    Returns
+    -------
+    list of Finding
+        A warning if another version of this program wrote it.
+
+    Raises
+    ------
+    MissingInput
+        If there is no such folder.
+    NotBids
+        If it has no usable description, as before the first run of the participant level.
+    OutputRefused
+        If another program wrote it, or it cannot be written.
+    NothingSelected
+        If it holds no participant.
+    """
+    first = "Run the participant level into it first."
+    if not output.is_dir():
+        problem = "is not a folder" if output.exists() else "does not exist"
+        raise MissingInput(str(output), problem, first)
+    description = read_description(output)
+    if description is None:
+        there = (output / DESCRIPTION).exists()
+        problem = "is not readable as a JSON object" if there else "is missing"
+        raise NotBids(str(output / DESCRIPTION), problem, first)
+    check_output(output, None)
+    if not any(participant_folders(output)):
+        raise NothingSelected(str(output), "holds no participant: no folder is named sub-…", first)
+    version = next(iter(versions(description)), "an unknown version")
+    if version == __version__:
+        return []
+    problem = f"was written by bidsmask {version}; this is {__version__}"
+    advice = "Run the participant level again with this version where that matters."
+    return [Finding("warning", "another-version", str(output), problem, advice)]
 
 
 def scan_outputs(root: Path, wanted: Collection[str] = ()) -> Iterator[ParticipantOutputs]:

@@ -475,7 +475,9 @@ REFUSALS = {
         18, ("no functional run",), ("--bids-filter-file", "{filters}")
     ),
     # 64
-    "the group level": Refusal(64, ("group", "not there yet"), level="group"),
+    "an option of the participant level at the group level": Refusal(
+        64, ("--mask-only", "group level"), ("--mask-only",), level="group"
+    ),
     "an unknown option": Refusal(64, ("--atlass",), ("--atlass", "x")),
     "a word for a number": Refusal(64, ("--high-pass", "low"), ("--high-pass", "low")),
     "an unknown choice": Refusal(64, ("--confounds", "25P", "24P"), ("--confounds", "25P")),

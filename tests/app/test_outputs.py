@@ -16,7 +16,6 @@ import pytest
 
 from bidsmask.app import participant, prepare
 from bidsmask.app import run as run_module
-from bidsmask.cli import main
 from tests.make_app import run_app
 from tests.make_images import write_image
 from tests.make_runs import brain, contents, leftovers, write_atlas, write_dataset, write_run
@@ -513,8 +512,3 @@ def test_the_ledger_has_a_line_for_each_run(tmp_path):
     assert lines["sub-02"]["status"] == "failed"
     assert lines["sub-02"]["exit_code"] == 65
     assert lines["sub-02"]["findings"][0]["code"] == "missing-companion"
-
-
-def test_the_group_level_is_not_there_yet(tmp_path, capsys):
-    assert main([str(tmp_path), str(tmp_path / "out"), "group"]) == 64
-    assert "not there yet" in capsys.readouterr().err
