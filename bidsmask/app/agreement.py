@@ -195,14 +195,11 @@ def uneven_runs(runs: Sequence[RunOutputs], participants: Sequence[str]) -> Iter
 def uneven_products(group: str, runs: Sequence[RunOutputs]) -> Iterator[Finding]:
     """Yield what to say of products that some runs of a group have and others lack."""
     holders: dict[str, set[str]] = defaultdict(set)
-    told = {run.label: {*map(str, run.unfinished), *map(str, run.set_aside)} for run in runs}
+    told = {run.label: set(map(in_words, (*run.unfinished, *run.set_aside))) for run in runs}
     participants = {run.label: run.participant for run in runs}
     for run in runs:
         for name in run.products:
-            if name.kind != "mask":
-                holders[str(name)].add(run.label)
-        if run.mask is not None:
-            holders["mask"].add(run.label)
+            holders[in_words(name)].add(run.label)
     missing, rare = lacking(holders, list(participants))
     for label, things in missing.items():
         # What is there and cannot be used has been said.
@@ -214,6 +211,11 @@ def uneven_products(group: str, runs: Sequence[RunOutputs]) -> Iterator[Finding]
     for thing, having in rare.items():
         problem = f"has {thing} for {len(having)} of {len(runs)} runs: {in_short(having)}"
         yield Finding("note", "product-of-few", group, problem)
+
+
+def in_words(name: ProductName) -> str:
+    """Return the name of a product, that of a mask without its strategy."""
+    return "mask" if name.kind == "mask" else str(name)
 
 
 def uneven_versions(runs: Sequence[RunOutputs]) -> Iterator[Finding]:

@@ -23,9 +23,11 @@ from bidsmask.errors import Finding, MissingInput, NotBids, NothingSelected, Unu
 
 Kind = Literal["mask", "column map", "atlas", "coverage", "volumes", "signals"]
 
-# The longest sidecar of ours names some hundred regressors: 20 kB.
+# The longest sidecar of ours names some hundred regressors: 20 kB. The deepest has 4 levels.
 LARGEST_SIDECAR: Final = 1 << 20
+DEEPEST: Final = 20
 
+_PLAIN: Final = (str, int, float, bool, type(None))
 _DATATYPES: Final = ("anat", "func")
 _IMAGE, _TABLE = ".nii.gz", ".tsv"
 _DATA: Final[Mapping[Kind, tuple[tuple[str, ...], ...]]] = {
@@ -328,7 +330,18 @@ def _metadata(path: Path, entry: os.DirEntry[str]) -> dict[str, Any]:
         raise UnusableTable(path, f"is not readable as JSON ({error})", _AGAIN) from error
     if not isinstance(found, dict) or not isinstance(found.get("Fingerprint"), str):
         raise UnusableTable(path, "is no sidecar of bidsmask: it has no Fingerprint", _AGAIN)
+    if _is_deeper_than(found, DEEPEST):
+        raise UnusableTable(path, f"is nested deeper than {DEEPEST} levels", _AGAIN)
     return found
+
+
+def _is_deeper_than(value: Any, depth: int) -> bool:
+    """Tell whether objects and lists lie within each other more often than so."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for some in inner if not isinstance(some, _PLAIN) for one in some]
+    return bool(level)
 
 
 def _regular_size(entry: os.DirEntry[str]) -> int:
