@@ -103,6 +103,7 @@ def ours(folder: Path, case: str) -> object:
     """File to array by the app's own functions."""
     import numpy as np
     import pandas as pd
+    from threadpoolctl import threadpool_limits
 
     from bidsmask.cleaning.censoring import Censoring
     from bidsmask.cleaning.cleaning import Cleaning
@@ -134,7 +135,8 @@ def ours(folder: Path, case: str) -> object:
         regressors,
         SERIES,
     )
-    return clean(operator, raw.values, raw.reference, overwrite=True).values
+    with threadpool_limits(1, user_api="blas"):  # as in the app
+        return clean(operator, raw.values, raw.reference, overwrite=True, n_threads=2).values
 
 
 def nilearn(folder: Path, case: str, tuned: bool) -> object:

@@ -22,7 +22,7 @@ def job(what: str, folder: Path = Path("out"), number: int = 1) -> Job:
     return Job(run, Options(folder, folder, "participant"), Dataset(folder, (), folder))
 
 
-def work(one: Job) -> Outcome:
+def work(one: Job, n_threads: int) -> Outcome:
     """Do what the task of a Job says."""
     what, participant = one.run.task, one.run.participant
     Path(f"{one.run.bold}.started").write_text(str(os.getpid()))
@@ -40,7 +40,7 @@ def work(one: Job) -> Outcome:
             return Outcome(one.label, participant, "done", findings=(lambda: 0,))  # type: ignore[arg-type]
         case "waits" | "deaf":
             wait_for_the_end(one, deaf=what == "deaf")
-    return Outcome(one.label, participant, "done", seconds=os.getpid())
+    return Outcome(one.label, participant, "done", seconds=os.getpid(), peak_mb=n_threads)
 
 
 def wait_for_the_end(one: Job, *, deaf: bool) -> NoReturn:

@@ -13,6 +13,7 @@ import multiprocessing.connection
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from bidsmask.app.job import Job, Outcome
 from bidsmask.errors import Finding
 
-Work = Callable[[Job], Outcome]
+Work = Callable[[Job, int], Outcome]
 
 # Between two lines of Python lies one call of the linear algebra, seconds at most. Schedulers
 # kill 30 s after they asked.
@@ -33,10 +34,11 @@ PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class Resources:
-    """How many Jobs at a time, and how many threads each may use."""
+    """How many Jobs at a time, and how many threads each of them, or a single one, may use."""
 
     n_procs: int
     n_threads: int
+    n_threads_alone: int
 
     @classmethod
     def of(cls, n_procs: int, omp_nthreads: int) -> Resources:
@@ -44,7 +46,8 @@ class Resources:
         available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
         processors = available or os.cpu_count() or 1
         n_procs = n_procs or processors
-        return cls(n_procs, omp_nthreads or max(1, processors // n_procs))
+        n_threads = omp_nthreads or max(1, processors // n_procs)
+        return cls(n_procs, n_threads, omp_nthreads or n_procs * n_threads)
 
 
 def execute(
@@ -57,7 +60,8 @@ def execute(
     jobs : iterator of Job
         Asked for the next Job when there is room for it.
     work : callable
-        A function at the top of a module; it turns a Job into an Outcome and does not raise.
+        A function at the top of a module; it turns a Job, and the number of threads that it
+        may use, into an Outcome and does not raise.
     resources : Resources
     stop_on_failure : bool
         Whether to start nothing more after the first failed Job.
@@ -75,8 +79,16 @@ def execute(
         return
     # A single Job needs no process of its own, which would cost it the start-up twice.
     for job in ahead:
-        with threadpool_limits(resources.n_threads, user_api="blas"):
-            yield work(job)
+        yield alone(work, job, resources.n_threads_alone)
+
+
+def alone(work: Work, job: Job, n_threads: int) -> Outcome:
+    """Do the work of a Job with the libraries of linear algebra held to one thread.
+
+    Their results differ in the last bits with the number of threads: that is left to us.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        return work(job, n_threads)
 
 
 def in_processes(
@@ -106,12 +118,24 @@ def in_processes(
 
 
 def process_context() -> BaseContext:
-    """Return the way processes are started: forked from a server that imported our science."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """Return the way processes are started: forked from a server that imported our science.
+
+    Where that cannot be, each imports it for itself, which takes a second.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods() or not has_temporary_folder():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bidsmask.app.participant"])
     return context
+
+
+def has_temporary_folder() -> bool:
+    """Say whether the server's socket has a place; a read-only container may have none."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -152,8 +176,7 @@ def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # An exception, so that what is half-written is cleared away.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    with threadpool_limits(n_threads, user_api="blas"):
-        pipe.send(work(job))
+    pipe.send(alone(work, job, n_threads))
 
 
 def end(some: Collection[Running]) -> None:

@@ -40,8 +40,14 @@ from bidsmask.signals.extractor import Extractor, LabelExtractor, VoxelExtractor
 from bidsmask.signals.volumes import volumes_table
 
 
-def run_job(job: Job) -> Outcome:
+def run_job(job: Job, n_threads: int = 1) -> Outcome:
     """Do a Job, whatever happens in it.
+
+    Parameters
+    ----------
+    job : Job
+    n_threads : int
+        As many blocks of columns are cleaned side by side.
 
     Returns
     -------
@@ -52,7 +58,7 @@ def run_job(job: Job) -> Outcome:
     start = time.perf_counter()
     participant = job.run.participant
     try:
-        work = Work(job, prepare(job))
+        work = Work(job, prepare(job), n_threads)
         work.do()
     except Exception as error:
         return Outcome.failed(job.label, participant, error)
@@ -89,9 +95,10 @@ class Work:
     Only products that are not up to date are made, unless everything is asked for.
     """
 
-    def __init__(self, job: Job, preparation: Preparation) -> None:
+    def __init__(self, job: Job, preparation: Preparation, n_threads: int) -> None:
         self.job = job
         self.preparation = preparation
+        self.n_threads = n_threads
         self.written: list[Path] = []
         self.notes = Notes(job)
 
@@ -221,7 +228,13 @@ class Work:
             for plan, product in wanted:
                 # The last cleaning may write over what no other needs any more.
                 is_last = product is wanted[-1][1]
-                cleaned = clean(plan.operator, raw.values, raw.reference, overwrite=is_last)
+                cleaned = clean(
+                    plan.operator,
+                    raw.values,
+                    raw.reference,
+                    overwrite=is_last,
+                    n_threads=self.n_threads,
+                )
                 self.publish_signals(task, plan, product, raw, cleaned)
 
     def publish_signals(

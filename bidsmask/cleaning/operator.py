@@ -6,6 +6,7 @@ volumes, regress confounds out. It is made by running `reference.py`'s steps on 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,7 @@ def clean(
     reference: FloatArray,
     *,
     overwrite: bool = False,
+    n_threads: int = 1,
 ) -> Cleaned:
     """Clean signals, block by block of columns.
 
@@ -150,6 +152,9 @@ def clean(
     overwrite : bool
         Write into the first n_kept rows of `values`, which then holds no signals any more,
         and need no second array.
+    n_threads : int
+        As many blocks are cleaned side by side. The result is the same for any number, as long
+        as the library of linear algebra uses one.
 
     Returns
     -------
@@ -162,10 +167,15 @@ def clean(
     out = values if overwrite else np.empty((n_kept, n_columns), values.dtype)
     steps = _Product.of(operator, values.dtype)
     lost = np.zeros(n_columns, bool)
-    for start in range(0, n_columns, _BLOCK):
+
+    def clean_block(start: int) -> None:
         columns = slice(start, min(start + _BLOCK, n_columns))
         cleaned, lost[columns] = steps.apply(values[:, columns], reference[columns])
         out[:n_kept, columns] = cleaned
+
+    with ThreadPoolExecutor(n_threads) as threads:
+        for _ in threads.map(clean_block, range(0, n_columns, _BLOCK)):
+            pass  # map() raises here what a block raised
     return Cleaned(out[:n_kept], lost)
 
 

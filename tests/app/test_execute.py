@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bidsmask.app import execute as module
 from bidsmask.app.execute import Resources, execute
 from tests.make_work import job, work
 
-TWO = Resources(2, 1)
+TWO = Resources(2, 1, 2)
 
 
 def jobs(folder: Path, *tasks: str):
@@ -50,6 +51,7 @@ def test_a_single_job_needs_no_process(tmp_path):
     [outcome] = execute(jobs(tmp_path, "works"), work, TWO)
     assert outcome.status == "done"
     assert outcome.seconds == os.getpid()
+    assert outcome.peak_mb == TWO.n_threads_alone
 
 
 def test_a_process_that_dies_is_one_failed_job_and_its_neighbours_are_done(tmp_path):
@@ -57,6 +59,7 @@ def test_a_process_that_dies_is_one_failed_job_and_its_neighbours_are_done(tmp_p
     found = outcomes(tmp_path, *tasks)
     assert [one.status == "done" for one in found] == [what == "works" for what in tasks]
     assert os.getpid() not in [one.seconds for one in found]
+    assert found[0].peak_mb == TWO.n_threads
     for one, how in zip(
         [one for one in found if one.status == "failed"],
         ("ended with 3", "killed by signal 9", "ended with 0", "ended with 1"),
@@ -72,7 +75,7 @@ def test_a_process_that_dies_is_one_failed_job_and_its_neighbours_are_done(tmp_p
 
 def test_nothing_is_started_after_the_first_failed_job(tmp_path):
     found = execute(
-        jobs(tmp_path, "fails", "works", "works"), work, Resources(1, 1), stop_on_failure=True
+        jobs(tmp_path, "fails", "works", "works"), work, Resources(1, 1, 1), stop_on_failure=True
     )
     assert [one.status for one in found] == ["failed"]
     assert len(list(tmp_path.glob("*.started"))) == 1
@@ -125,7 +128,8 @@ def test_an_error_of_the_planner_ends_the_processes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [((0, 0), (4, 1)), ((1, 0), (1, 4)), ((3, 0), (3, 1)), ((8, 2), (8, 2))]
+    ("asked", "expected"),
+    [((0, 0), (4, 1, 4)), ((1, 0), (1, 4, 4)), ((3, 0), (3, 1, 3)), ((8, 2), (8, 2, 2))],
 )
 def test_processors_are_shared_out(monkeypatch, asked, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
@@ -135,3 +139,12 @@ def test_processors_are_shared_out(monkeypatch, asked, expected):
 def test_without_a_fork_server_processes_are_spawned(monkeypatch):
     monkeypatch.setattr(module.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     assert module.process_context().get_start_method() == "spawn"
+
+
+def test_without_a_temporary_folder_the_work_is_done_all_the_same(tmp_path, monkeypatch):
+    def missing():
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr(tempfile, "gettempdir", missing)
+    assert module.process_context().get_start_method() == "spawn"
+    assert [one.status for one in outcomes(tmp_path, "works", "works")] == ["done", "done"]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.cleaning import Cleaning
@@ -198,6 +199,18 @@ def test_raw_scale_gives_the_reference_back(dtype: Any) -> None:
     operator = simple_operator(60, "none", filter=NO_FILTER, detrend=False, without=[4])
     cleaned = clean(operator, (raw - 1000).astype(dtype), np.full(5, 1000.0))
     np.testing.assert_allclose(cleaned.values, np.delete(raw, 4, axis=0), rtol=1e-7)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_threads_make_no_difference_to_the_last_bit(overwrite: bool, n_threads: int) -> None:
+    values = np.random.default_rng(0).standard_normal((60, 9000)).astype(np.float32)
+    operator = simple_operator(60, without=[0, 7])
+    with threadpool_limits(1, user_api="blas"):
+        expected = clean(operator, values, np.zeros(9000))
+        cleaned = clean(operator, values, np.zeros(9000), overwrite=overwrite, n_threads=n_threads)
+    np.testing.assert_array_equal(cleaned.values, expected.values)
+    np.testing.assert_array_equal(cleaned.lost, expected.lost)
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
