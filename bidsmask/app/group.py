@@ -10,7 +10,10 @@ import time
 from collections.abc import Iterator
 
 from bidsmask.app.cohort import Cohort
+from bidsmask.app.group_coverage import coverage_tasks
 from bidsmask.app.group_masks import mask_tasks, notes_on_space
+from bidsmask.app.group_quality import quality_tasks
+from bidsmask.app.group_stacks import stack_tasks
 from bidsmask.app.group_task import GroupTask, GroupWork
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
@@ -23,6 +26,9 @@ def group_tasks(cohort: Cohort) -> Iterator[GroupTask]:
     """Yield all that is made of a cohort."""
     for group in cohort.groups:
         yield from mask_tasks(cohort, group)
+        yield from coverage_tasks(cohort, group)
+        yield from stack_tasks(cohort, group)
+    yield from quality_tasks(cohort)
 
 
 def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:

@@ -46,6 +46,7 @@ IGNORED = (
     "*_bold.tsv",
     "*_bold.json",
     "*_qc.json",
+    "*_qc.tsv",
     "/task-*_mask.*",
     "/task-*_probseg.*",
     "*.html",

@@ -23,6 +23,7 @@ from bidsmask.bids.tables import (
     read_content,
 )
 from bidsmask.errors import UnusableTable
+from bidsmask.images.source import open_bytes
 
 Signals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
@@ -152,6 +153,18 @@ def read_signals(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
         return _read_cell_by_cell(path)
     check_header(path, names)
     return names, values
+
+
+def read_names(path: Path) -> list[str]:
+    """Read the names of the columns alone; raises as `read_signals` does of the first line."""
+    if not path.exists():
+        raise UnusableTable(path, "does not exist")
+    with open_bytes(path) as file:
+        names = _plain_names(file.readline().removesuffix(b"\n"))
+    if not names:
+        names, _ = read_cells(path)
+    check_header(path, names)
+    return names
 
 
 def _plain_names(line: bytes) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +38,7 @@ _BLOCK_ROWS = 1 << 13
 _SERIALISED = (np.float32, np.float64, np.int64, np.int32, np.uint32, np.uint64)
 
 
-def read_table(path: Path, *, sep: str | None = None) -> pd.DataFrame:
+def read_table(path: Path, *, sep: str | None = None, text: Collection[str] = ()) -> pd.DataFrame:
     """Read a table with one header line.
 
     A column whose cells are all whole numbers is int64; one of numbers, or with cells that are
@@ -53,6 +53,8 @@ def read_table(path: Path, *, sep: str | None = None) -> pd.DataFrame:
         quotes. Blank lines at the end are ignored.
     sep : str, optional
         What parts the cells. Default: a comma for `.csv`, else a tab.
+    text : collection of str
+        Columns that are text whatever their cells.
 
     Returns
     -------
@@ -67,7 +69,12 @@ def read_table(path: Path, *, sep: str | None = None) -> pd.DataFrame:
     """
     header, rows = read_cells(path, sep=sep)
     columns = zip(*rows, strict=True) if rows else ((),) * len(header)
-    return pd.DataFrame({name: _typed(cells) for name, cells in zip(header, columns, strict=True)})
+    return pd.DataFrame(
+        {
+            name: _text(cells) if name in text else _typed(cells)
+            for name, cells in zip(header, columns, strict=True)
+        }
+    )
 
 
 def read_cells(path: Path, *, sep: str | None = None) -> tuple[list[str], list[list[str]]]:
@@ -187,6 +194,11 @@ def _typed(cells: Sequence[str]) -> pd.Series:
         return pd.Series([cell == "true" for cell in cells], dtype=bool)
     elif not filled:
         return pd.Series(np.full(len(cells), np.nan))
+    return _text(cells)
+
+
+def _text(cells: Sequence[str]) -> pd.Series:
+    """Return a column as text."""
     return pd.Series([np.nan if cell in _EMPTY else cell for cell in cells], dtype=object)
 
 

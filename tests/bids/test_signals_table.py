@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bidsmask.bids import signals_table
-from bidsmask.bids.signals_table import read_signals, write_signals
+from bidsmask.bids.signals_table import read_names, read_signals, write_signals
 from bidsmask.bids.tables import read_table
 from bidsmask.errors import DamagedFile, UnusableTable
 
@@ -266,7 +266,28 @@ def test_what_is_no_signal_is_refused_by_its_place(read, content, sentence):
         read(content)
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+def test_names_are_read_alone(tmp_path, end):
+    path = tmp_path / "signals.tsv"
+    path.write_bytes(b"a\t\xc3\xa4" + end + (b"1\t2\n" if end else b""))
+    assert read_names(path) == ["a", "ä"]
+    path.write_bytes(b"a\ta" + end)
+    with pytest.raises(UnusableTable, match="two columns"):
+        read_names(path)
+
+
+def test_names_of_gzipped_signals_are_read_alone(tmp_path):
+    path = tmp_path / "signals.tsv.gz"
+    path.write_bytes(GZIPPED)
+    assert read_names(path) == ["a", "b"]
+    path.write_bytes(b"more")
+    with pytest.raises(DamagedFile):
+        read_names(path)
+
+
 def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UnusableTable, match="does not exist"):
+        read_names(tmp_path / "none.tsv")
     with pytest.raises(UnusableTable, match="No such file"):
         read_signals(tmp_path / "none.tsv")
     with pytest.raises(DamagedFile, match="does not exist"):

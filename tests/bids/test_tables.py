@@ -56,6 +56,13 @@ def test_labels_with_leading_zeros_stay_text(read):
     assert list(read("run\tx\n01\t1\n10\t2\n")["run"]) == ["01", "10"]
 
 
+def test_columns_that_are_asked_for_as_text_stay_text(read):
+    table = read("name\tlevel\tx\n1\tn/a\t1\n2\tn/a\t2\n", text=("name", "level", "absent"))
+    assert list(table["name"]) == ["1", "2"]
+    assert [table[name].dtype for name in table] == [object, object, np.int64]
+    assert table["level"].isna().all()
+
+
 def test_numbers_with_underscores_are_text(read):
     assert list(read("a\tb\n1_0\t1\n")["a"]) == ["1_0"]
 
