@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +41,11 @@ _BLOCK_TEXT = 25 * _BLOCK_CELLS
 
 # Text is read in blocks too, since each number is for a moment an object of 32 bytes.
 _BLOCK_BYTES = 1 << 20
+
+_TOO_LARGE = 2.0**128 - 2.0**103  # the middle of the largest float32 and what would be the next
+_LARGEST = float(np.finfo(np.float32).max)
+_SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
+_REST, _MIDDLE = np.uint64(2**29 - 1), np.uint64(2**28)
 
 _OF_NUMBERS = b"0123456789.-+eE\t\n"
 _TABS_TO_COMMAS = bytes.maketrans(b"\t", b",")
@@ -123,9 +129,10 @@ def _texts(values: Signals) -> Iterator[npt.NDArray[np.uint8]]:
 def read_signals(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Read signals: a header, then numbers or `n/a` alone.
 
-    Numbers are read as float64, which is exact for every text that `write_signals` makes of a
-    float32, by orjson's parser of JSON: what is no JSON after tabs have become commas is read
-    cell by cell, ten times slower, and either told or understood.
+    Numbers come from orjson's parser of JSON, as float64. Of all texts that `write_signals`
+    makes of a float32, these are then the float32 but for a few, which lie so near the middle of
+    two that float64 cannot tell. Files with such a number, and those that are no JSON after tabs
+    have become commas, are read cell by cell, many times slower, and either told or understood.
 
     Parameters
     ----------
@@ -188,14 +195,22 @@ def _json_numbers(body: bytes, n_columns: int) -> npt.NDArray[np.float32] | None
         rows = block.translate(_TABS_TO_COMMAS).replace(b"\n", b"],[")
         rows = rows.replace(MISSING.encode(), b"null") if left_over else rows
         try:
-            with np.errstate(over="ignore"):
-                values = np.array(orjson.loads(b"[[" + rows + b"]]"), np.float32)
+            values = np.array(orjson.loads(b"[[" + rows + b"]]"), np.float64)
         except ValueError:
             return None
-        if values.ndim != 2 or values.shape[1] != n_columns or np.isinf(values).any():
+        if values.ndim != 2 or values.shape[1] != n_columns or not _is_clear(values):
             return None
-        blocks.append(values)
+        blocks.append(values.astype(np.float32))
     return np.concatenate(blocks)
+
+
+def _is_clear(values: npt.NDArray[np.float64]) -> bool:
+    """Return whether each number is in the range of float32, and none the middle of two."""
+    sizes = np.abs(values)
+    if (sizes >= _TOO_LARGE).any() or ((sizes < _SMALLEST_NORMAL) & (sizes > 0)).any():
+        return False
+    # In float32 23 of float64's 52 bits are left: in the middle the first of the rest is 1 alone.
+    return not ((values.view(np.uint64) & _REST) == _MIDDLE).any()
 
 
 def _blocks_of_lines(body: bytes) -> Iterator[bytes]:
@@ -220,11 +235,16 @@ def _read_cell_by_cell(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
 
 
 def _number(path: Path, cell: str, line: int, name: str) -> np.float32:
-    """Return the number in a cell."""
-    with np.errstate(over="ignore"):
-        value = np.float32(cell) if is_number(cell) else np.float32(np.nan)
-    if not np.isfinite(value):
+    """Return the float32 next to the number in a cell."""
+    number = float(cell) if is_number(cell) else np.nan
+    if not abs(number) < _TOO_LARGE:
         problem = f"has {cell!r} in line {line}, column {name!r}"
         advice = f"Signals are numbers within the range of float32, or {MISSING}."
         raise UnusableTable(path, problem, advice)
-    return value
+    near = np.float32(number)
+    if _is_clear(np.array([number])):
+        return near
+    ends = np.array([-_LARGEST, _LARGEST], np.float32)
+    nearby: list[np.float32] = [near, *np.nextafter(near, ends)]
+    exact = Fraction(cell)
+    return min(nearby, key=lambda one: abs(Fraction(float(one)) - exact))

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pandas as pd
@@ -193,6 +194,33 @@ def test_the_edges_of_float32_come_back(read):
     values = np.array([[1e-45, -1e-45, -0.0, info.tiny, info.max, -info.max, 0.1]], np.float32)
     _, back = read(written([f"v{n}" for n in range(values.size)], values))
     assert back.tobytes() == values.tobytes()
+
+
+# Among the 2^31 float32 from 0 on, those whose shortest text float64 takes for the middle of two.
+AMBIGUOUS = np.array([0x15AE43FD], np.uint32).view(np.float32)
+
+
+def test_what_float64_cannot_tell_from_the_middle_of_two_comes_back(read):
+    texts = [np.format_float_scientific(one, unique=True) for one in AMBIGUOUS]
+    assert (np.array([float(text) for text in texts]).astype(np.float32) != AMBIGUOUS).all()
+    values = np.concatenate([AMBIGUOUS, -AMBIGUOUS])[None]
+    _, back = read(written([f"v{n}" for n in range(values.size)], values))
+    assert back.tobytes() == values.tobytes()
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_number_is_read_as_the_float32_next_to_it(tmp_path_factory, data):
+    below = data.draw(st.floats(0, 2.0**127, width=32))
+    above = float(np.nextafter(np.float32(below), np.float32(np.inf)))
+    with localcontext(prec=200):
+        middle = (Decimal(below) + Decimal(above)) / 2
+        shift = data.draw(st.sampled_from([-1, 1])) * (Decimal(above) - Decimal(below))
+        number = middle + shift * Decimal(10) ** -data.draw(st.integers(1, 12))
+    path = tmp_path_factory.mktemp("signals") / "signals.tsv"
+    path.write_text(f"a\n{number:e}\n")
+    _, values = read_signals(path)
+    assert float(values[0, 0]) == (below if shift < 0 else above)
 
 
 def test_blocks_of_lines_join_without_a_seam(read, monkeypatch):
