@@ -29,6 +29,8 @@ DECIDED_BY_DATA: Final = ("Cleaning.Regressors", "Cleaning.DroppedRegressors")
 
 # More runs than this are counted in a sentence, not named.
 NAMED: Final = 3
+# And so many letters of a value.
+LONGEST: Final = 80
 
 
 def in_short(labels: Sequence[str]) -> str:
@@ -44,13 +46,11 @@ def conflict_of(group: str, name: ProductName, runs: Sequence[RunOutputs]) -> Un
     """Return why the products of one name cannot be joined; None where they can."""
     where = f"{name} of {group}"
     having = [(run, run.products[name]) for run in runs if name in run.products]
-    told = [(run, dict(_choices(product))) for run, product in having]
-    for key in sorted({key for _, choices in told for key in choices}):
-        by_value: dict[str, list[str]] = defaultdict(list)
-        for run, choices in told:
-            by_value[choices.get(key, "nothing")].append(run.label)
-        if len(by_value) > 1:
-            return _unequal(where, key, by_value)
+    for key in CHOICES[name.kind]:
+        told = [(run.label, product.metadata.get(key)) for run, product in having]
+        differing = _differing(key, told)
+        if differing is not None:
+            return _unequal(where, *differing)
     by_mask: dict[str, list[str]] = defaultdict(list)
     for run, product in having:
         by_mask[mask_of(product)].append(run.label)
@@ -110,21 +110,25 @@ def mask_of(product: WrittenProduct) -> str:
     return next((one.get("desc") or "" for one in names if one.suffix == "mask"), "")
 
 
-def _choices(product: WrittenProduct) -> Iterator[tuple[str, str]]:
-    """Yield the choices that a product was made with: key and value, as text."""
-    for key in CHOICES[product.kind]:
-        yield from _flat(key, product.metadata.get(key))
+def _differing(
+    key: str, told: Sequence[tuple[str, Any]]
+) -> tuple[str, dict[str, list[str]]] | None:
+    """Return the first key, as `Cleaning.Filter`, that runs tell different values of.
 
-
-def _flat(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the entries of an object within an object: `Cleaning.Filter.LowPass`."""
+    And the labels of the runs by what they tell. None where all tell the same.
+    """
     if key in DECIDED_BY_DATA:
-        return
-    if isinstance(value, dict) and value and key.count(".") < 5:
-        for inner, one in value.items():
-            yield from _flat(f"{key}.{inner}", one)
-    else:
-        yield key, json.dumps(value, sort_keys=True)
+        return None
+    if all(isinstance(value, dict) for _, value in told):
+        for inner in sorted({one for _, value in told for one in value}):
+            found = _differing(f"{key}.{inner}", [(run, value.get(inner)) for run, value in told])
+            if found is not None:
+                return found
+        return None
+    by_value: dict[str, list[str]] = defaultdict(list)
+    for run, value in told:
+        by_value[json.dumps(value, sort_keys=True)].append(run)
+    return (key, by_value) if len(by_value) > 1 else None
 
 
 def _unequal(
@@ -133,10 +137,11 @@ def _unequal(
     """Return the error that names the runs with a value that fewer have."""
     ways = sorted(by_value.items(), key=lambda way: (-len(way[1]), way[0]))
     (usual, most), *odd = ways
-    others = "; ".join(f"{value} for {in_short(labels)}" for value, labels in odd)
+    others = "; ".join(f"{value[:LONGEST]} for {in_short(labels)}" for value, labels in odd)
     return UnequalChoices(
         where,
-        f"were made with different choices: {key} is {usual} for {len(most)} runs, but {others}",
+        f"were made with different choices: {key} is {usual[:LONGEST]} for {len(most)} runs, "
+        f"but {others}",
         advice or "Run the participant level again for these, or leave them out by their labels.",
     )
 

@@ -62,7 +62,7 @@ def make_masks(work: GroupWork, group: RunGroup) -> None:
         No mask can be read, or they lie on several grids of which none is the usual one.
     """
     grid = usual_grid(work, group)
-    votes = count_votes(masks_on(work, grid))
+    votes = count_votes(masks_on(work, grid), group.label)
     space: Space = "mni" if group.space.startswith("MNI") else "aligned"
     *masks, share = work.task.products
     for product, (name, threshold) in zip(masks, THRESHOLDS.items(), strict=True):

@@ -69,13 +69,17 @@ class Votes:
         return largest_component(inside) if connected else inside
 
 
-def count_votes(masks: Iterable[NDArray[np.bool_]]) -> Votes:
+def count_votes(
+    masks: Iterable[NDArray[np.bool_]], where: str = "the combination of masks"
+) -> Votes:
     """Count how many masks hold each voxel.
 
     Parameters
     ----------
     masks : iterable of (i, j, k) bool arrays
         On one grid; they may be empty. None is kept or changed.
+    where : str
+        What messages are about.
 
     Raises
     ------
@@ -90,10 +94,10 @@ def count_votes(masks: Iterable[NDArray[np.bool_]]) -> Votes:
         if counts is None:
             counts = np.zeros(voxels.shape, np.int32)
         elif voxels.shape != counts.shape:
-            where = f"mask {n_masks + 1}"
-            raise GridMismatch(where, f"has shape {voxels.shape}, but the first {counts.shape}")
+            shapes = f"{counts.shape} first, {voxels.shape} as mask {n_masks + 1}"
+            raise GridMismatch(where, f"has masks of different shapes: {shapes}")
         counts += voxels
         n_masks += 1
     if counts is None:
-        raise UnusableMask("the combination", "has no mask to combine")
+        raise UnusableMask(where, "has no mask that could be combined")
     return Votes(counts, n_masks)

@@ -255,12 +255,12 @@ CONFLICTS = {
     "a filter": (
         "_timeseries",
         cleaning(Filter={"Kind": "butterworth", "LowPass": 0.1}),
-        "Cleaning.Filter",
+        'Cleaning.Filter is null for 2 runs, but {"Kind": "butterworth", "LowPass": 0.1} for',
     ),
     "a threshold": (
         "_timeseries",
         cleaning(Censoring={"FramewiseDisplacement": 0.5}),
-        "Cleaning.Censoring",
+        "Cleaning.Censoring.DummyScans",
     ),
     "no cleaning at all": ("_timeseries", {"Cleaning": None}, "Cleaning"),
     "another kind of value": ("_timeseries", {"Cleaning": [[]]}, "Cleaning"),
