@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.cohort import Cohort, read_cohort
+from bidsmask.app.container import container_of
 from bidsmask.app.execute import Resources, execute
 from bidsmask.app.group import do_task, plan_group
 from bidsmask.app.job import Job, Outcome
@@ -116,7 +118,8 @@ def work_through(
     else:
         raise nothing_selected(dataset, labels, options)
 
-    origin = Origin({name: dataset.output / link for name, link in dataset.links().items()})
+    roots = {name: dataset.output / link for name, link in dataset.links().items()}
+    origin = Origin(roots, container_of(os.environ))
     findings = prepare_output(dataset.output, origin, ())
     ledger = Ledger(dataset.output, options)
     ledger.note([*dataset.findings, *findings])
