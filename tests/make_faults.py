@@ -13,6 +13,7 @@ import pytest
 from bidsmask.app import ledger
 from bidsmask.bids import publish
 from tests.make_app import run_app
+from tests.make_group import run_group, write_outputs
 from tests.make_images import write_image
 from tests.make_runs import brain, contents, leftovers, write_atlas, write_dataset
 
@@ -60,17 +61,24 @@ class Watch:
             self._patch.setattr(module, name, watched(original))
 
 
+# How the names of products begin, and those of their data end.
+PRODUCTS = ("sub-", "task-", "desc-")
+DATA = (".nii.gz", ".tsv", ".tsv.gz", ".h5")
+
+
 @dataclass(frozen=True)
 class Scene:
     """A dataset, an output that stands before the run, and the one that must come of it.
 
-    `before` is empty for a first run; else it holds what was made of other input.
+    `before` is empty for a first run; else it holds what was made of other input, and for the
+    group level the outputs of the participant level.
     """
 
     root: Path
     options: tuple[object, ...]
     before: dict[str, str]
     after: dict[str, str]
+    is_group: bool = False
 
     @property
     def output(self) -> Path:
@@ -84,18 +92,20 @@ class Scene:
 
     def run(self) -> int:
         """Run the program."""
+        if self.is_group:
+            return run_group(self.output)
         return run_app(self.root / "in", self.output, *self.options)
 
     def assert_nothing_lies(self) -> None:
         """Hold each sidecar that is there to the data beside it: of one version, whole."""
         found = contents(self.output) if self.output.exists() else {}
         for name in found:
-            if not name.startswith("sub-") or not name.endswith(".json"):
+            if not name.startswith(PRODUCTS) or not name.endswith(".json"):
                 continue
             versions = [v for v in (self.before, self.after) if v.get(name) == found[name]]
             stem = name.removesuffix(".json")
             for version in versions:
-                parts = [f"{stem}{end}" for end in (".nii.gz", ".tsv", ".tsv.gz")]
+                parts = [f"{stem}{end}" for end in DATA]
                 assert [found.get(one) for one in parts] == [version.get(one) for one in parts]
             assert versions, f"{name} belongs to no version"
 
@@ -107,10 +117,13 @@ class Scene:
 
 # What stands in the output before the run, and how it differs from what comes of it.
 CHANGES = ("nothing before", "other input before", "another format before")
+GROUP_CHANGES = ("no group before", "another group before")
 
 
 def write_scene(root: Path, change: str, *, with_regions: bool = False) -> Scene:
     """Write a dataset, run the program on it undisturbed, and before that as `change` says."""
+    if change in GROUP_CHANGES:
+        return write_group_scene(root, change)
     [run] = write_dataset(root / "in", with_events=True)
     options: tuple[object, ...] = ()
     if with_regions:
@@ -127,3 +140,15 @@ def write_scene(root: Path, change: str, *, with_regions: bool = False) -> Scene
         options = (*options, "--format", "tsv.gz")
     assert run_app(root / "in", root / "after", *options) == 0
     return Scene(root, options, before, contents(root / "after"))
+
+
+def write_group_scene(root: Path, change: str) -> Scene:
+    """Write outputs, run the group level on them undisturbed, and before that as `change` says."""
+    before = write_outputs(root / "before", ("01", "02"))
+    if change == "another group before":
+        assert run_group(before) == 0
+        write_outputs(before, ("02", "04"), cleaning="simple", n_volumes=23)
+    after = shutil.copytree(before, root / "after")
+    shutil.rmtree(after / "logs", ignore_errors=True)
+    assert run_group(after) == 0
+    return Scene(root, (), contents(before), contents(after), is_group=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bidsmask.app.cohort import Cohort, RunGroup
 from bidsmask.app.group_coverage import HALF, read_coverage, row_names_sidecar, rows_of
-from bidsmask.app.group_masks import mask_tasks
+from bidsmask.app.group_masks import mask_tasks, masks_on, usual_grid
 from bidsmask.app.group_task import GroupTask, GroupWork
 from bidsmask.app.quality import (
     CUT_OFF,
@@ -30,7 +30,7 @@ from bidsmask.app.run_outputs import RunOutputs
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import DataError
-from bidsmask.images.image import open_image
+from bidsmask.masks.combine import MAJORITY, count_votes
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 
@@ -38,7 +38,7 @@ _NAME: Final = "desc-group_qc.tsv"
 
 
 def quality_tasks(cohort: Cohort) -> Iterator[GroupTask]:
-    """Yield what makes the table of quality. It takes the group masks that are there by then."""
+    """Yield what makes the table of quality."""
     sources = [
         (run, one)
         for run in cohort.runs
@@ -87,14 +87,18 @@ def rows_of_group(work: GroupWork, group: RunGroup) -> list[dict[Measure, Number
 
 
 def majority_mask(work: GroupWork, group: RunGroup) -> Mask | None:
-    """Return the majority mask of a group, if there is one."""
+    """Return the majority mask of a group, if there is one.
+
+    It is counted again: the one on the disk may be of an earlier run, if writing it failed.
+    """
     for task in mask_tasks(work.cohort, group):
-        path = task.files[0][0]
-        if task.conflict is None and path.exists():
-            try:
-                return load_mask(path, open_image(path).grid, "majority")
-            except DataError as error:
-                work.note("warning", error.code, path, f"{error.problem}; no Dice is told")
+        if task.conflict is None:
+            # What is wrong with a mask is said where the masks are joined.
+            counting = GroupWork(task, work.cohort, work.options)
+            with suppress(DataError):
+                grid = usual_grid(counting, group)
+                voxels = count_votes(masks_on(counting, grid)).intersect(MAJORITY)
+                return Mask(voxels, grid, "majority")
     return None
 
 
@@ -104,24 +108,28 @@ def agreement(
     """Yield the Dice coefficient of a run's mask with the majority mask."""
     if majority is None or run.mask is None:
         return
-    # What is wrong with a mask is said where the masks are joined.
-    with suppress(DataError):
-        voxels = load_mask(run.mask.path, majority.grid, "run").voxels
-        both = int(np.count_nonzero(voxels & majority.voxels))
-        yield DICE, round(2 * both / (int(np.count_nonzero(voxels)) + majority.n_voxels), 6)
+    try:
+        mask = load_mask(run.mask.path, majority.grid, run.mask.entities["desc"])
+    except DataError:
+        work.do_without(run.mask)
+        return
+    both = int(np.count_nonzero(mask.voxels & majority.voxels))
+    yield DICE, round(2 * both / (mask.n_voxels + majority.n_voxels), 6)
 
 
 def coverage_of(work: GroupWork, run: RunOutputs) -> Iterator[tuple[Measure, Number]]:
     """Yield how much of each atlas the run covers."""
     for atlas, product in sorted(run.coverage.items()):
-        # What is wrong with a table is said where the tables are joined.
-        with suppress(DataError):
+        try:
             _, shares = read_coverage(product)
-            known = shares[np.isfinite(shares)]
-            if len(known):
-                yield MEAN_COVERAGE.of(atlas), round(float(known.mean()), 6)
-                yield LEAST_COVERAGE.of(atlas), float(known.min())
-                yield UNCOVERED.of(atlas), int((known < HALF).sum())
+        except DataError:
+            work.do_without(product)
+            continue
+        known = shares[np.isfinite(shares)]
+        if len(known):
+            yield MEAN_COVERAGE.of(atlas), round(float(known.mean()), 6)
+            yield LEAST_COVERAGE.of(atlas), float(known.min())
+            yield UNCOVERED.of(atlas), int((known < HALF).sum())
 
 
 def entity_keys(runs: Sequence[RunOutputs]) -> list[str]:

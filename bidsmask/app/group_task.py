@@ -89,11 +89,16 @@ class GroupWork:
         self.written: list[Path] = []
         self.findings: list[Finding] = []
         self.left_out: dict[str, tuple[RunOutputs, DataError]] = {}
+        self._unusable: set[Path] = set()
 
     @property
     def sources(self) -> list[Source]:
         """What is joined: the sources of the task but those that were left out since."""
-        return [(run, one) for run, one in self.task.sources if run.label not in self.left_out]
+        return [
+            (run, one)
+            for run, one in self.task.sources
+            if run.label not in self.left_out and one.path not in self._unusable
+        ]
 
     def is_wanted(self, product: Product) -> bool:
         """Return whether a product has to be made."""
@@ -102,6 +107,10 @@ class GroupWork:
     def leave_out(self, run: RunOutputs, error: DataError) -> None:
         """Go on without a run, all of whose sources are then left out."""
         self.left_out[run.label] = (run, error)
+
+    def do_without(self, source: WrittenProduct) -> None:
+        """Go on without one source of a run; what is wrong with it is said elsewhere."""
+        self._unusable.add(source.path)
 
     def note(
         self, severity: Severity, code: str, where: object, problem: str, advice: str = ""

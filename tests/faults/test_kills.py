@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.make_faults import CHANGES, Scene, Watch, write_scene
+from tests.make_faults import CHANGES, GROUP_CHANGES, Scene, Watch, write_scene
 from tests.make_runs import contents, leftovers, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -57,13 +57,13 @@ def kill_at(scene: Scene, moments: Sequence[int], number: signal.Signals) -> Non
         scene.assert_finished()
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [*CHANGES, *GROUP_CHANGES])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_run_resumes(tmp_path, monkeypatch, change, number):
     scene = write_scene(tmp_path, change)
     n_changes = count_changes(scene, monkeypatch)
     step = n_changes // (9 if number == signal.SIGKILL else 4)
-    kill_at(scene, range(1 + CHANGES.index(change), n_changes, step), number)
+    kill_at(scene, range(1 + len(change) % 3, n_changes, step), number)
 
 
 @pytest.mark.parametrize("number", ASKED_TO_STOP)
@@ -76,7 +76,7 @@ def test_a_signal_that_comes_again_disturbs_no_clearing_away(tmp_path, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [*CHANGES, *GROUP_CHANGES])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_killed_at_each_moment_resumes(tmp_path, monkeypatch, change, number):
     scene = write_scene(tmp_path, change, with_regions=True)
