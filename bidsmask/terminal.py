@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bidsmask.app.execute import Resources
-from bidsmask.app.memory import needed_in_all_mb
+from bidsmask.app.memory import Need
 from bidsmask.app.options import Options
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Terminal:
         self._say(
             f"{counts['done']} done, {counts['up to date']} up to date, {counts['failed']} failed."
         )
-        if not counts["done"] and not counts["failed"]:
+        if counts["up to date"] and not counts["done"] and not counts["failed"]:
             self._say("There was nothing to do.")
         self._say(f"Results: {self._options.output_dir}")
         self._say(f"Log: {ledger.folder}")
@@ -102,7 +102,8 @@ class Terminal:
     def planned(self, steps: Iterator[Step], findings: Sequence[Finding]) -> list[int]:
         """Print the plan; return the exit code of each run of it, as far as it is known."""
         seen, exit_codes = list(findings), []
-        needed: list[float] = []
+        resources = Resources.of(self._options.n_procs, self._options.omp_nthreads)
+        needs: list[Need] = []
         for step in steps:
             seen += step.findings
             if step.is_run:
@@ -113,24 +114,20 @@ class Terminal:
             if step.outcome is not None or not step.is_run:
                 continue
             what = f"{len(step.stale)} of {len(step.products)} products"
-            if step.needed_mb:
-                what += f", about {step.needed_mb:.0f} MB"
-                needed.append(step.needed_mb)
+            if step.need is not None:
+                what += f", about {step.need.process_mb(resources.n_threads):.0f} MB"
+                needs.append(step.need)
             self._print(f"to do: {step.label} ({what})")
             for product in step.stale:
                 for path in product.data:
                     self._print(f"    {path.relative_to(self._options.output_dir)}")
-        if needed:
-            self._memory(max(needed), len(needed))
+        if needs:
+            largest = max(needs, key=lambda need: need.process_mb(resources.n_threads))
+            in_all = f"{largest.in_all_mb(len(needs), resources):.0f} MB"
+            at_a_time = min(len(needs), resources.n_procs)
+            self._print(f"memory: about {in_all} in all, {at_a_time} of the runs at a time")
         self._table(seen)
         return exit_codes
-
-    def _memory(self, largest_mb: float, n_runs: int) -> None:
-        """Print what the largest run needs, and the program with so many at a time."""
-        n_procs = Resources.of(self._options.n_procs, self._options.omp_nthreads).n_procs
-        in_all = needed_in_all_mb(largest_mb, n_runs, n_procs)
-        at_a_time = f"{min(n_runs, n_procs)} at a time, the largest run {largest_mb:.0f} MB"
-        self._print(f"memory: about {in_all:.0f} MB in all ({at_a_time})")
 
     def _table(self, findings: Sequence[Finding]) -> None:
         """Show findings by kind, with participants counted, not repeated."""

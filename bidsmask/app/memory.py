@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
+from bidsmask.app.execute import Resources
 from bidsmask.app.preparation import MaskPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.images.grid import Grid
@@ -18,7 +21,7 @@ PROGRAM_MB, PROCESS_MB = 137, 90
 BYTES_PER_GRID_VOXEL = 42
 BYTES_PER_ATLAS_VOXEL = 33
 BYTES_PER_COLUMN = 520
-# A block of columns while it is cleaned: one float32 and two float64 of each value.
+# A block of columns while a thread cleans it: one float32 and two float64 of each value.
 BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20
 # Text on its way to the disk: 8 bytes for each byte of values, in up to three pieces of 8 MB.
 TEXT_FACTOR, TEXT_BYTES = 8, 25e6
@@ -27,10 +30,55 @@ TEXT_FACTOR, TEXT_BYTES = 8, 25e6
 BRAIN_SHARE = 0.25
 
 
-def needed_mb(
-    preparation: Preparation, stale: Collection[Product], *, keeps_censored: bool
-) -> float:
-    """Return about how much memory the process of a Job will need at its peak, MB.
+@dataclass(frozen=True)
+class Need:
+    """What a Job needs beyond its process, MB.
+
+    Attributes
+    ----------
+    grid_mb : float
+        Buffers of volumes, mask, smoothing; all the time.
+    before_mb : float
+        The most that is taken before any signal is read: for the column map, an atlas.
+    rows_mb : float
+        Volumes x columns of all signals, and copies of them.
+    text_mb : float
+        Signals on their way to the disk.
+    block_mb, n_blocks : float
+        One block of columns in cleaning, and how many there are.
+    """
+
+    grid_mb: float
+    before_mb: float = 0.0
+    rows_mb: float = 0.0
+    text_mb: float = 0.0
+    block_mb: float = 0.0
+    n_blocks: float = 0.0
+
+    def process_mb(self, n_threads: int) -> float:
+        """Return the peak of a process that does the Job with so many threads, MB."""
+        blocks_mb = min(n_threads, self.n_blocks) * self.block_mb
+        signals_mb = self.rows_mb + max(blocks_mb, self.text_mb)
+        return PROCESS_MB + self.grid_mb + max(self.before_mb, signals_mb)
+
+    def in_all_mb(self, n_runs: int, resources: Resources) -> float:
+        """Return what the program and its processes take for so many runs like this, MB.
+
+        A single run is done by the program itself. Memory that processes share is counted in
+        each, as schedulers do that add them up.
+        """
+        if n_runs == 1:
+            return PROGRAM_MB - PROCESS_MB + self.process_mb(resources.n_threads_alone)
+        at_a_time = min(n_runs, resources.n_procs)
+        server_mb = PROCESS_MB  # what the others are forked from
+        return PROGRAM_MB + server_mb + at_a_time * self.process_mb(resources.n_threads)
+
+
+def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censored: bool) -> Need:
+    """Return about how much memory a Job will need.
+
+    Volumes x columns are held as they were read, in float32 for voxels and in float64 for
+    regions; all cleanings but the last need a copy, and so do rows of censored volumes.
 
     Parameters
     ----------
@@ -45,35 +93,34 @@ def needed_mb(
     DataError
         The file of the mask, which is read to count its voxels, is not usable.
     """
-    grid = preparation.image.grid
-    n_voxels = count_voxels(preparation.mask, stale, grid)
-    stages = [0.0, signals_bytes(preparation, stale, n_voxels, keeps_censored=keeps_censored)]
+    image = preparation.image
+    n_voxels = count_voxels(preparation.mask, stale, image.grid)
+    before = [0.0]
     if preparation.column_map in stale:
-        stages.append(BYTES_PER_COLUMN * n_voxels)
+        before.append(BYTES_PER_COLUMN * n_voxels)
     for atlas in preparation.atlases:
         if not {atlas.labels, atlas.coverage, *atlas.signals}.isdisjoint(stale):
             own_grid = open_image(atlas.choice.image).grid
-            stages.append(BYTES_PER_ATLAS_VOXEL * own_grid.n_voxels)
-    return PROCESS_MB + (BYTES_PER_GRID_VOXEL * grid.n_voxels + max(stages)) / 1e6
-
-
-def needed_in_all_mb(largest_mb: float, n_runs: int, n_procs: int) -> float:
-    """Return about how much memory the program will need with all its processes, MB.
-
-    Memory that processes share is counted in each, as schedulers do that add them up.
-
-    Parameters
-    ----------
-    largest_mb : float
-        That of the largest Job.
-    n_runs : int
-        Jobs that have to be done. A single one is done by the program itself.
-    n_procs : int
-        Jobs at a time, each in a process forked from a server.
-    """
-    if n_runs == 1:
-        return PROGRAM_MB - PROCESS_MB + largest_mb
-    return PROGRAM_MB + PROCESS_MB + min(n_runs, n_procs) * largest_mb
+            before.append(BYTES_PER_ATLAS_VOXEL * own_grid.n_voxels)
+    voxels = [plan.voxels for plan in preparation.cleanings]
+    tasks: list[tuple[float, int, Sequence[Product | None]]] = [(n_voxels, 4, voxels)]
+    tasks += [(len(atlas.names), 8, atlas.signals) for atlas in preparation.atlases]
+    held = copied = largest = 0.0
+    for n_columns, itemsize, products in tasks:
+        n_wanted = sum(product in stale for product in products)
+        if n_wanted:
+            rows = n_columns * itemsize * image.n_volumes
+            held += rows
+            copied = max(copied, rows * ((n_wanted > 1) + keeps_censored))
+            largest = max(largest, n_columns)
+    return Need(
+        grid_mb=BYTES_PER_GRID_VOXEL * image.grid.n_voxels / 1e6,
+        before_mb=max(before) / 1e6,
+        rows_mb=(held + copied) / 1e6,
+        text_mb=min(TEXT_FACTOR * held, TEXT_BYTES) / 1e6,
+        block_mb=BLOCK_BYTES * min(largest, BLOCK_COLUMNS) * image.n_volumes / 1e6,
+        n_blocks=math.ceil(largest / BLOCK_COLUMNS),
+    )
 
 
 def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> float:
@@ -82,31 +129,3 @@ def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> floa
     if path is None:
         return BRAIN_SHARE * grid.n_voxels
     return load_mask(path, grid, plan.strategy).n_voxels
-
-
-def signals_bytes(
-    preparation: Preparation,
-    stale: Collection[Product],
-    n_voxels: float,
-    *,
-    keeps_censored: bool,
-) -> float:
-    """Return what is held for the signals: all rows of all columns, copies, text.
-
-    Volumes x columns are held as they were read, in float32 for voxels and in float64 for
-    regions; all cleanings but the last need a copy, and so do rows of censored volumes.
-    """
-    n_volumes = preparation.image.n_volumes
-    voxels = [plan.voxels for plan in preparation.cleanings]
-    tasks: list[tuple[float, int, Sequence[Product | None]]] = [(n_voxels, 4, voxels)]
-    tasks += [(len(atlas.names), 8, atlas.signals) for atlas in preparation.atlases]
-    held, most = 0.0, 0.0
-    for n_columns, itemsize, products in tasks:
-        n_wanted = sum(product in stale for product in products)
-        if n_wanted:
-            rows = n_columns * itemsize * n_volumes
-            copies = (n_wanted > 1) + keeps_censored
-            block = BLOCK_BYTES * min(n_columns, BLOCK_COLUMNS) * n_volumes
-            held += rows
-            most = max(most, copies * rows + max(block, min(TEXT_FACTOR * rows, TEXT_BYTES)))
-    return held + most

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsmask.app.job import Job, Outcome
-from bidsmask.app.memory import needed_mb
+from bidsmask.app.memory import Need, need_of
 from bidsmask.app.options import Options
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
@@ -42,8 +42,8 @@ class Step:
     outcome : Outcome or None
         Where there is nothing to compute: the preflight failed, or all is up to date.
     findings : tuple of Finding
-    needed_mb : float
-        Memory that the Job will need, MB; only a dry run looks at it.
+    need : Need or None
+        Memory that the Job will take; only a dry run looks at it.
     task : GroupTask or None
         At the group level, in the place of a Job.
     """
@@ -54,7 +54,7 @@ class Step:
     stale: tuple[Product, ...] = ()
     outcome: Outcome | None = None
     findings: tuple[Finding, ...] = ()
-    needed_mb: float = 0.0
+    need: Need | None = None
     task: GroupTask | None = None
 
     @property
@@ -198,14 +198,14 @@ def not_a_run(finding: Finding) -> Outcome:
 def preflight(job: Job) -> Step:
     """Check a Job before anything is computed, and see what of it is up to date."""
     participant, options = job.run.participant, job.options
-    needed = 0.0
+    need = None
     try:
         preparation = prepare(job)
         products = preparation.products
         stale = tuple(one for one in products if options.force or not one.is_up_to_date())
         if options.dry_run and stale:
-            needed = needed_mb(preparation, stale, keeps_censored=options.keep_censored)
+            need = need_of(preparation, stale, keeps_censored=options.keep_censored)
     except Exception as error:
         return Step(participant, job, outcome=Outcome.failed(job.label, participant, error))
     done = None if stale else Outcome(job.label, participant, "up to date")
-    return Step(participant, job, products, stale, done, preparation.findings, needed)
+    return Step(participant, job, products, stale, done, preparation.findings, need)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bidsmask.app.arguments import parse
-from bidsmask.app.memory import PROCESS_MB, PROGRAM_MB, needed_in_all_mb, needed_mb
+from bidsmask.app.execute import Resources
+from bidsmask.app.memory import PROCESS_MB, PROGRAM_MB, Need, need_of
 from bidsmask.app.plan import plan
 from bidsmask.app.prepare import prepare
 from bidsmask.bids.dataset import find_dataset
@@ -32,10 +33,10 @@ BLOCK_MB = (4 + 8 + 8) * 2_048 * 10_000 / 1e6
 
 @pytest.fixture
 def needed(tmp_path) -> Callable[..., float]:
-    """Return the need of a run of 10,000 volumes, above that of a process with its grid."""
+    """Return what a run of 10,000 volumes needs above a process and its grid, MB."""
     write_dataset(tmp_path / "in", shape=SHAPE)
 
-    def above_grid(*words: object, n_volumes: int = 10_000) -> float:
+    def above_grid(*words: object, n_volumes: int = 10_000, n_threads: int = 1) -> float:
         options = parse([str(tmp_path / "in"), str(tmp_path / "out"), "participant", *words])
         dataset = find_dataset(options.bids_dir, None, options.output_dir)
         [job] = [step.job for step in plan(dataset, ["01"], options) if step.job]
@@ -43,8 +44,9 @@ def needed(tmp_path) -> Callable[..., float]:
         image = dataclasses.replace(preparation.image, n_volumes=n_volumes)
         preparation = dataclasses.replace(preparation, image=image)
         stale = [one for one in preparation.products if not one.is_up_to_date()]
-        need = needed_mb(preparation, stale, keeps_censored=options.keep_censored)
-        return need - PROCESS_MB - GRID_MB
+        need = need_of(preparation, stale, keeps_censored=options.keep_censored)
+        assert need.grid_mb == pytest.approx(GRID_MB)
+        return need.process_mb(n_threads) - PROCESS_MB - GRID_MB
 
     return above_grid
 
@@ -86,11 +88,19 @@ def test_what_is_up_to_date_needs_nothing(needed, tmp_path):
     assert simple == pytest.approx(needed("--confounds", "24P"))
 
 
+def test_threads_clean_a_block_each(needed):
+    assert needed(n_threads=2) == pytest.approx(ROWS_MB + 2 * BLOCK_MB)
+    # There are no more than four blocks.
+    assert needed(n_threads=64) == needed(n_threads=4) == pytest.approx(ROWS_MB + 4 * BLOCK_MB)
+
+
 def test_processes_add_up():
-    assert needed_in_all_mb(PROCESS_MB, n_runs=1, n_procs=8) == PROGRAM_MB
-    base = PROGRAM_MB + PROCESS_MB
-    assert needed_in_all_mb(200.0, n_runs=9, n_procs=4) == base + 4 * 200
-    assert needed_in_all_mb(200.0, n_runs=3, n_procs=4) == base + 3 * 200
+    four = Resources(n_procs=4, n_threads=2, n_threads_alone=8)
+    need = Need(grid_mb=10, rows_mb=100, block_mb=5, n_blocks=100)
+    assert need.in_all_mb(1, four) == PROGRAM_MB + 10 + 100 + 8 * 5
+    one = PROCESS_MB + 10 + 100 + 2 * 5
+    assert need.in_all_mb(9, four) == PROGRAM_MB + PROCESS_MB + 4 * one
+    assert need.in_all_mb(3, four) == PROGRAM_MB + PROCESS_MB + 3 * one
 
 
 def test_a_dry_run_finds_a_mask_that_cannot_be_read(tmp_path):
@@ -131,4 +141,4 @@ def test_a_single_real_run_takes_what_was_told(tmp_path, words):
     dataset = SHARED / "studyforrest"
     [told], [taken], in_all = told_and_taken(dataset, tmp_path, "participant", *words)
     assert in_all == pytest.approx(taken, rel=0.25)
-    assert in_all - told == PROGRAM_MB - PROCESS_MB
+    assert in_all >= told + PROGRAM_MB - PROCESS_MB

@@ -255,7 +255,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
         "    sub-02/func/sub-02_task-rest_desc-simple_volumes.tsv",
         f"    sub-02/func/sub-02_task-rest_{space}_seg-voxels_desc-simple_timeseries.tsv",
         f"failed: sub-03_task-rest_{space}",
-        "memory: about 137 MB in all (1 at a time, the largest run 90 MB)",
+        "memory: about 137 MB in all, 1 of the runs at a time",
     ]
     assert "missing-companion" in err
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
