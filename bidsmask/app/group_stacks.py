@@ -145,7 +145,8 @@ def columns_of(signals: WrittenProduct, atlas: WrittenProduct | None) -> GroupCo
         return GroupColumns(names)
     columns, _ = read_columns(atlas.data[1])
     if columns.names != names:
-        problem = f"is not of the atlas beside it: {columns.difference(GroupColumns(names))}"
+        difference = GroupColumns(columns.names).difference(GroupColumns(names))
+        problem = f"is not of the atlas beside it: {difference}"
         raise UnusableTable(signals.path, problem, AGAIN)
     return columns
 
