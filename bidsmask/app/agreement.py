@@ -106,8 +106,8 @@ def mask_of(product: WrittenProduct) -> str:
     """Return the strategy of the mask that signals or coverage were made with; empty if unsaid."""
     sources = product.metadata.get("Sources")
     files = [product.metadata.get("MaskFile"), *(sources if isinstance(sources, list) else [])]
-    names = [Entities.parse(one.rpartition("/")[2]) for one in files if isinstance(one, str)]
-    return next((one.get("desc") or "" for one in names if one.suffix == "mask"), "")
+    names = (one.rpartition("/")[2] for one in files if isinstance(one, str) and "_mask." in one)
+    return next((Entities.parse(one).get("desc") or "" for one in names), "")
 
 
 def _differing(
@@ -170,9 +170,10 @@ def lacking(
     """
     missing: dict[str, list[str]] = defaultdict(list)
     rare: dict[str, list[str]] = {}
+    places = {one: place for place, one in enumerate(everybody)}
     for thing, having in holders.items():
         if 2 * len(having) < len(everybody):
-            rare[thing] = [one for one in everybody if one in having]
+            rare[thing] = sorted(having, key=places.__getitem__)
             continue
         for one in everybody:
             if one not in having:

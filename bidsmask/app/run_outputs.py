@@ -74,7 +74,7 @@ class RunOutputs:
     set_aside: Mapping[ProductName, Finding]
     chosen_mask: str = ""
 
-    @property
+    @cached_property
     def label(self) -> str:
         """A short name for messages and tables: `sub-01_task-rest_space-X`."""
         return self.entities.name(suffix="", extension="")

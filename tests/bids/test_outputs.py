@@ -160,7 +160,7 @@ SPOILT = {
     "a number": (say, (MASK_JSON, b'{"Fingerprint": 3}'), "mask.json is no sidecar of bidsmask"),
     "no text": (say, (MASK_JSON, b"\xff\xfe\x00"), "mask.json is not readable as JSON"),
     "nested too deep": (say, (MASK_JSON, b"[" * 100_000), "mask.json is not readable as JSON"),
-    "nested": (say, (MASK_JSON, NESTED), "mask.json is nested deeper than 20 levels"),
+    "nested": (say, (MASK_JSON, NESTED), "mask.json is not readable as JSON (nested deeper"),
     "a huge sidecar": (say, (MASK_JSON, HUGE), f"but a sidecar at most {LARGEST_SIDECAR}"),
     "a pipe for a sidecar": (pipe, (MASK_JSON,), "mask.json is not a file"),
     "a pipe for data": (pipe, (MASK,), "mask.nii.gz is not a file"),
