@@ -111,23 +111,23 @@ def measured_of_mask(run: RunOutputs) -> Iterator[tuple[Measure, Number]]:
 def measured_of_signals(run: RunOutputs) -> Iterator[tuple[Measure, Number]]:
     """Yield every number that the sidecars of a run's signals hold, but those of choices.
 
-    A number of the run alone comes once, one of a cleaning once for each cleaning, and others
-    once for the signals of each atlas, and of the voxels, in each cleaning.
+    First those of the run alone, once, then those of a cleaning, once for each, then all others,
+    for the signals of each atlas, and of the voxels, in each cleaning.
     """
-    seen = set()
+    of_run: dict[Measure, Number] = {}
+    of_cleaning: dict[Measure, Number] = {}
+    of_signals: dict[Measure, Number] = {}
     for (atlas, statistic, cleaning), product in sorted(run.signals.items()):
         others = [] if statistic in ("", "mean") else [statistic]
         for key, number in _numbers(product):
             if key in _OF_RUN:
-                measure = _OF_RUN[key]
+                of_run.setdefault(_OF_RUN[key], number)
             elif key in _OF_CLEANING:
-                measure = _OF_CLEANING[key].of(cleaning)
+                of_cleaning.setdefault(_OF_CLEANING[key].of(cleaning), number)
             else:
                 measure = _OF_SIGNALS.get(key) or _unknown(key)
-                measure = measure.of(atlas or "voxels", *others, cleaning)
-            if measure not in seen:
-                seen.add(measure)
-                yield measure, number
+                of_signals[measure.of(atlas or "voxels", *others, cleaning)] = number
+    yield from {**of_run, **of_cleaning, **of_signals}.items()
 
 
 def outliers(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:

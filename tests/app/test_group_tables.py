@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -607,3 +608,29 @@ def test_a_majority_mask_that_was_damaged_since_spoils_no_dice(tmp_path):
     (root / f"{QC}.json").unlink()
     assert run_group(root) == 0
     assert (root / f"{QC}.tsv").read_bytes() == before
+
+
+# The documentation
+
+
+GUIDE = Path(__file__).parents[2] / "docs/group.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_documented_ways_of_reading_work(demo_output, monkeypatch, capsys):
+    monkeypatch.chdir(demo_output)
+    first, second = EXAMPLES
+    read: dict = {}
+    exec(compile(first, GUIDE, "exec"), read)
+    assert "sub-01_ses-1 27 years, 160 volumes kept" in capsys.readouterr().out
+    table = demo_output.joinpath(
+        "sub-02/func/sub-02_task-faces_run-2"
+        f"_space-{DEMO_SPACE}_atlas-demo_stat-mean_desc-simple_timeseries.tsv"
+    )
+    pd.testing.assert_frame_equal(
+        read["signals"]["sub-02_run-2"].reset_index(drop=True).rename_axis(columns=None),
+        table_of(table).astype(np.float32),
+        check_column_type=False,
+    )
+    exec(compile(second, GUIDE, "exec"), {})
+    assert "run_label" in capsys.readouterr().out
