@@ -37,6 +37,7 @@ demo: $(VENV)/.run
 		--space MNI152NLin2009cAsym --voxels \
 		--atlas $(DEMO)/derivatives/truth/atlas/tpl-MNI152NLin2009cAsym_atlas-demo_dseg.nii.gz \
 		--confounds simple scrubbing --high-pass 0.01 --low-pass 0.1
+	$(BIN)/bidsmask $(DEMO) $(DEMO)/derivatives/bidsmask group
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m "not slow"
