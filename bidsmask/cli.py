@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"error: {error}")
         return error.exit_code
     except Stopped as stopped:
-        say(f"{stopped.how}. Finished runs are kept; the same command resumes.")
+        say(f"{stopped.how}. What is finished is kept; the same command resumes.")
         return stopped.exit_code
     except BrokenPipeError:
         # Whoever read our standard output has gone; what is left in its buffer has no reader.

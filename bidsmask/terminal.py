@@ -55,7 +55,8 @@ class Terminal:
             console=Console(stderr=True, emoji=False, soft_wrap=True),
         )
         self._progress.start()
-        self._task = self._progress.add_task("runs", total=None)
+        what = "group" if self._options.analysis_level == "group" else "runs"
+        self._task = self._progress.add_task(what, total=None)
 
     def step(self, step: Step) -> None:
         """Count what was planned, and estimate how much there will be."""

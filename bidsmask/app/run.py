@@ -203,4 +203,7 @@ def group_outcomes(
         if step.outcome is not None:
             yield step.outcome
         elif step.task is not None:
-            yield from do_task(step.task, cohort, options)
+            for outcome in do_task(step.task, cohort, options):
+                if outcome.label != step.label:
+                    screen.step(Step(outcome.participant, outcome=outcome))  # one more than planned
+                yield outcome
