@@ -86,7 +86,7 @@ def usual_grid(work: GroupWork, group: RunGroup) -> Grid:
         try:
             grid = open_image(mask.path).grid
         except DataError as error:
-            work.leave_out(run, error)
+            work.leave_out(run, damaged(error))
             continue
         for known, there in grids:
             if known.is_same(grid):
@@ -118,9 +118,14 @@ def masks_on(work: GroupWork, grid: Grid) -> Iterator[NDArray[np.bool_]]:
         try:
             voxels = load_mask(mask.path, grid, mask.entities["desc"]).voxels
         except DataError as error:
-            work.leave_out(run, error)
+            work.leave_out(run, damaged(error))
             continue
         yield voxels
+
+
+def damaged(error: DataError) -> DataError:
+    """Return the error with the advice that mends a file of the participant level."""
+    return type(error)(error.where, error.problem, f"Remove it. {AGAIN}")
 
 
 def mask_sidecar(

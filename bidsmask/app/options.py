@@ -113,7 +113,8 @@ class Options:
 
     mask_strategy: str = option(
         "auto",
-        "how the mask is made; auto: the derivative's where there is one, else epi",
+        "how the mask is made; auto: the derivative's where there is one, else epi; at the group "
+        "level: which masks count where there are several",
         group=MASK,
         choices=MASK_STRATEGIES,
     )

@@ -311,6 +311,11 @@ def test_a_run_is_left_out_and_named_and_joined_when_mended(output, tmp_path, ca
         [finding] = [one for one in findings_of(output) if one["severity"] == "error"]
         assert (finding["code"], finding["participant"]) == (code, "3")
         assert words in finding["problem"]
+        assert finding["advice"] in (
+            "Remove it. Run the participant level again.",
+            "Run the participant level again.",
+            "Select runs of one grid by their labels.",
+        )
         for ending in PRODUCTS:
             told = group_sidecar(output, ending)
             assert told["Runs"] == 3
