@@ -165,8 +165,9 @@ def read_cohort(options: Options) -> Cohort:
         theirs = runs_of(found, "" if options.mask_strategy == "auto" else options.mask_strategy)
         seen += [run.entities for run in theirs]
         runs += [run for run in theirs if is_wanted(run.entities, wanted)]
-        findings += found.findings
-        broken = [one.finding for one in found.unfinished if is_wanted(one.entities, wanted)]
+        findings += [one for one in found.findings if one.severity != "error"]
+        broken = [one for one in found.findings if one.severity == "error"]
+        broken += [one.finding for one in found.unfinished if is_wanted(one.entities, wanted)]
         if broken:
             unfinished[found.participant] = tuple(broken)
     refuse_nothing(options, seen, runs)

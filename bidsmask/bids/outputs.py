@@ -105,7 +105,8 @@ class ParticipantOutputs:
     unfinished : tuple of UnfinishedProduct
         Each with a finding of severity `error`.
     findings : tuple of Finding
-        Warnings that belong to no product: files in the making, files in a wrong folder.
+        What belongs to no product: warnings of files in the making and in a wrong folder,
+        errors of folders that cannot be read.
     """
 
     participant: str
@@ -264,12 +265,14 @@ class _Scan:
                 self.unfinished.append(UnfinishedProduct(kind, folder.name, entities, finding))
 
     def entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        """Return what a folder holds, in a fixed order; a warning where it cannot be read."""
+        """Return what a folder holds, in a fixed order; nothing where it cannot be read."""
         try:
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: natural_order(entry.name))
         except OSError as error:
-            self.warn("unreadable", folder, f"cannot be read ({error.strerror})", "")
+            problem, advice = f"cannot be read ({error.strerror})", "Check its permissions."
+            finding = Finding("error", "unreadable", str(folder), problem, advice, self.participant)
+            self.findings.append(finding)
             return []
 
     def warn(self, code: str, where: Path, problem: str, advice: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -221,6 +223,21 @@ def test_an_unfinished_product_is_an_error_and_not_missed_as_well(output):
     assert [run.participant for run, _ in group.of(MASKS)] == ["1", "3"]
     [reason] = group.without(MASKS).values()
     assert "has no JSON file beside it" in reason
+
+
+def test_a_participant_whose_folder_cannot_be_read_is_unfinished(output, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("sub-2/func"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    cohort = cohort_of(output)
+    assert {run.participant for run in cohort.runs} == {"1", "3"}
+    [finding] = cohort.unfinished["2"]
+    assert "cannot be read" in str(finding)
 
 
 def test_what_the_labels_leave_out_may_be_unfinished(output):

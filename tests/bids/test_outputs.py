@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tracemalloc
@@ -218,6 +219,22 @@ def test_a_folder_that_is_a_link_in_a_circle_ends(output):
     (output / "sub-1/ses-1").symlink_to(output / "sub-1")
     found = the_only(output)
     assert {warning.code for warning in found.findings} == {"misplaced"}
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(output, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("func"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = the_only(output)
+    assert found.products == ()
+    [finding] = found.findings
+    assert finding.severity == "error"
+    assert str(finding) == "func cannot be read (Permission denied). Check its permissions."
 
 
 def test_the_same_product_is_the_same(output):
