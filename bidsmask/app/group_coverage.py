@@ -51,12 +51,15 @@ def make_coverage(work: GroupWork, atlas: str) -> None:
         No run can be read, or no set of regions is that of most runs.
     """
     columns: dict[str, GroupColumns] = {}
+    once: dict[GroupColumns, GroupColumns] = {}
     shares: dict[str, npt.NDArray[np.float64]] = {}
     for run, product in work.sources:
         try:
-            columns[run.label], shares[run.label] = read_coverage(product)
+            found, shares[run.label] = read_coverage(product)
         except DataError as error:
             work.leave_out(run, error)
+        else:
+            columns[run.label] = once.setdefault(found, found)
     regions = usual_columns(work, columns)
     runs = [run for run, _ in work.sources]
     values = np.array([shares[run.label] for run in runs])

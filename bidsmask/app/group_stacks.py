@@ -24,6 +24,8 @@ from bidsmask.bids.stack import Attribute, StackedRun, write_stack
 from bidsmask.bids.tables import read_content, read_table
 from bidsmask.errors import DataError, UnequalChoices, UnusableTable
 
+PARTICIPANTS: Final = "participants.tsv"
+
 # What the sidecars of signals say of all runs alike, and what they say of each.
 _SHARED: Final = (
     "SamplingFrequency",
@@ -46,20 +48,19 @@ _TEXT: Final = ("reason", "trial_type")
 
 def stack_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
     """Yield what stacks the signals of each atlas after each cleaning."""
-    participants = cohort.output / "participants.tsv"
     for name in group.names("signals"):
         if not name.atlas:
             continue
         entities = group.entities.with_(atlas=name.atlas, stat=name.statistic, desc=name.desc)
         files = ((cohort.output / entities.name(suffix="timeseries", extension=".h5"),),)
         label = entities.name(suffix="", extension="")
-        make = partial(make_stack, group=group, name=name, participants=participants)
+        make = partial(make_stack, group=group, name=name)
         try:
             sources = [one for run, _ in group.of(name) for one in parts_of(run, name)]
         except UnequalChoices as conflict:
             yield GroupTask(label, files, (), make, conflict=conflict)
             continue
-        choices = {"participants": digest(participants)}
+        choices = {"participants": digest(cohort.output / PARTICIPANTS)}
         yield GroupTask(label, files, sources, make, choices, left_out=group.without(name))
 
 
@@ -76,7 +77,7 @@ def digest(path: Path) -> str:
     return ""
 
 
-def make_stack(work: GroupWork, group: RunGroup, name: ProductName, participants: Path) -> None:
+def make_stack(work: GroupWork, group: RunGroup, name: ProductName) -> None:
     """Write the signals of all runs that have the columns of most.
 
     A run that cannot be read is found when the runs before it are written already. Then all are
@@ -88,7 +89,7 @@ def make_stack(work: GroupWork, group: RunGroup, name: ProductName, participants
         No run can be read, or no set of columns is that of most runs.
     """
     columns = usual_columns(work, columns_of_runs(work, name))
-    about_participants = read_participants(work, participants)
+    participants = read_participants(work)
     for run, _ in sources_of(work, name):
         if name.desc not in run.volumes:
             problem = "has no table of volumes, and is stacked without it"
@@ -101,7 +102,7 @@ def make_stack(work: GroupWork, group: RunGroup, name: ProductName, participants
 
     def write(handle: BinaryIO) -> None:
         runs = stacked_runs(work, group, name, columns)
-        write_stack(handle, columns.table, about_participants, runs, attributes)
+        write_stack(handle, columns.table, participants, runs, attributes)
 
     while signals := sources_of(work, name):
         n_left_out = len(work.left_out)
@@ -123,12 +124,14 @@ def sources_of(work: GroupWork, name: ProductName) -> list[Source]:
 def columns_of_runs(work: GroupWork, name: ProductName) -> dict[str, GroupColumns]:
     """Return the columns of each run, and leave the runs out whose columns cannot be read."""
     columns: dict[str, GroupColumns] = {}
+    once: dict[GroupColumns, GroupColumns] = {}
     for run, signals in sources_of(work, name):
         try:
-            atlas = run.products.get(ProductName("atlas", name.atlas))
-            columns[run.label] = columns_of(signals, atlas)
+            found = columns_of(signals, run.products.get(ProductName("atlas", name.atlas)))
         except DataError as error:
             work.leave_out(run, error)
+        else:
+            columns[run.label] = once.setdefault(found, found)
     # Where a run lacks the atlas, its labels are those of runs with the same names.
     known = Counter(one for one in columns.values() if one.index is not None)
     by_names = {one.names: one for one, _ in reversed(known.most_common())}
@@ -151,8 +154,9 @@ def columns_of(signals: WrittenProduct, atlas: WrittenProduct | None) -> GroupCo
     return columns
 
 
-def read_participants(work: GroupWork, path: Path) -> pd.DataFrame:
+def read_participants(work: GroupWork) -> pd.DataFrame:
     """Return the table of participants, with a row for everybody who has a run."""
+    path = work.cohort.output / PARTICIPANTS
     labels = pd.Index(sorted({f"sub-{run.participant}" for run, _ in work.sources}), dtype=object)
     try:
         table = read_table(path, text=("participant_id",))
@@ -182,7 +186,7 @@ def stacked_runs(
     wrong: DataError | None = None
     for run, signals in sources_of(work, name):
         try:
-            stacked = read_run(work, group, run, signals, columns)
+            stacked = read_run(run, signals, group, columns)
         except DataError as error:
             work.leave_out(run, error)
             wrong = wrong or error
@@ -194,11 +198,7 @@ def stacked_runs(
 
 
 def read_run(
-    work: GroupWork,
-    group: RunGroup,
-    run: RunOutputs,
-    signals: WrittenProduct,
-    columns: GroupColumns,
+    run: RunOutputs, signals: WrittenProduct, group: RunGroup, columns: GroupColumns
 ) -> StackedRun:
     """Read the signals and volumes of a run.
 
@@ -238,9 +238,8 @@ def attributes_of(signals: WrittenProduct) -> Iterator[tuple[str, Attribute]]:
     """Yield the numbers that belong to the signals of a run."""
     freedom = signals.metadata.get("DegreesOfFreedom")
     told = {key: signals.metadata.get(key) for key in _OF_A_RUN}
-    told |= (
-        {_FREEDOM[key]: freedom.get(key) for key in _FREEDOM} if isinstance(freedom, dict) else {}
-    )
+    if isinstance(freedom, dict):
+        told |= {name: freedom.get(key) for key, name in _FREEDOM.items()}
     for key, value in told.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63:
             yield key, float(value)
