@@ -113,15 +113,6 @@ class _Patient(io.RawIOBase):
         if self._failure is not None:
             raise self._failure
 
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def write(self, piece: Any) -> int:
         return self._try(lambda: self._handle.write(piece), len(piece))
 

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bidsmask.app import group_stacks
+from bidsmask.bids.signals_table import read_signals
 from bidsmask.demo.plan import SPACE as DEMO_SPACE
 from bidsmask.demo.timecourse import T_R_S
 from tests.make_app import needs_validator, run_app, table_of, validator_issues
@@ -377,6 +379,38 @@ def test_with_censored_rows_kept_there_is_a_row_for_each_volume(tmp_path):
     assert np.isfinite(values[1:]).all()
 
 
+def test_signals_of_one_name_made_with_different_choices_are_not_stacked(tmp_path, capsys):
+    root = write_outputs(tmp_path / "out")
+    change_sidecar(file_of(root, "02", "_timeseries.json"), SmoothingFWHM=6)
+    assert run_group(root) == 1
+    assert "SmoothingFWHM is null for 2 runs, but 6 for sub-02" in capsys.readouterr().err
+    assert not (root / f"{STACK}.h5").exists()
+    assert (root / f"{COVERAGE}.tsv").exists()
+
+
+def test_signals_of_voxels_are_not_stacked(tmp_path):
+    root = write_outputs(tmp_path / "out")
+    for path in root.glob("sub-*/func/*_timeseries.*"):
+        name = path.name.replace("atlas-blocks_stat-mean", "seg-voxels")
+        shutil.copy(path, path.with_name(name))
+    assert run_group(root) == 0
+    assert [path.name for path in root.glob("*.h5")] == [f"{STACK}.h5"]
+    assert "columns_voxels_simple" in table_of(root / f"{QC}.tsv").columns
+
+
+def test_signals_that_change_while_they_are_stacked_are_left_out(tmp_path, capsys, monkeypatch):
+    root = write_outputs(tmp_path / "out")
+
+    def changed(path):
+        names, values = read_signals(path)
+        return (names[::-1] if "sub-02" in path.name else names), values
+
+    monkeypatch.setattr(group_stacks, "read_signals", changed)
+    assert run_group(root) == 1
+    assert "was changed meanwhile" in capsys.readouterr().err
+    assert stacked(root) == ["sub-01", "sub-03"]
+
+
 def test_sessions_and_runs_stand_in_the_names_of_the_datasets(tmp_path):
     root = write_outputs(tmp_path / "out", [])
     for label in ("01", "02"):
@@ -460,6 +494,28 @@ def test_regions_less_than_half_covered_are_listed_with_the_number_of_runs(tmp_p
     table = table_of(root / f"{COVERAGE}.tsv")
     assert list(table.columns) == ["participant_id", "run_label", *REGIONS]
     np.testing.assert_array_equal(table[list(REGIONS)], np.array(list(shares.values())))
+
+
+def test_coverage_of_different_masks_is_not_joined(tmp_path, capsys):
+    root = write_outputs(tmp_path / "out")
+    for label, strategy in (("01", "epi"), ("02", "derivative"), ("03", "derivative")):
+        sources = [f"bids::sub-{label}/func/sub-{label}_task-rest_desc-{strategy}_mask.nii.gz"]
+        change_sidecar(file_of(root, label, "_stat-coverage_bold.json"), Sources=sources)
+    assert run_group(root) == 1
+    assert "the mask is derivative for 2 runs, but epi for sub-01" in capsys.readouterr().err
+    assert not (root / f"{COVERAGE}.tsv").exists()
+
+
+def test_regions_whose_coverage_is_unknown_are_not_counted(tmp_path):
+    root = write_outputs(tmp_path / "out")
+    for label, values in (("01", [np.nan] * 4), ("02", [0.2, np.nan, 1, 1])):
+        path = file_of(root, label, "_stat-coverage_bold.tsv")
+        write_table(path, table_of(path).assign(coverage=values))
+    assert run_group(root) == 0
+    table = table_of(root / f"{QC}.tsv").set_index("participant_id")
+    assert table["regions_under_half_blocks"].isna().tolist() == [True, False, False]
+    assert table.loc["sub-02", "regions_under_half_blocks"] == 1
+    assert table.loc["sub-02", "coverage_mean_blocks"] == round(2.2 / 3, 6)
 
 
 def test_a_region_may_be_named_as_another_column(tmp_path):

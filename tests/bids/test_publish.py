@@ -115,6 +115,19 @@ def test_content_may_seek_read_back_and_truncate(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"012345\0\0"
 
 
+def test_a_large_file_goes_to_the_disk_while_it_is_made(tmp_path, monkeypatch):
+    sizes = []
+
+    def sync(descriptor):
+        sizes.append(os.fstat(descriptor).st_size)
+        ORIGINALS["_sync"](descriptor)
+
+    monkeypatch.setattr(module, "_SYNC_AHEAD", 100)
+    monkeypatch.setattr(module, "_sync", sync)
+    publish(tmp_path / "a", lambda handle: [handle.write(bytes(30)) for _ in range(9)])
+    assert sizes == [120, 240, 270]
+
+
 def test_the_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
     publish(tmp_path / "a", b"")

@@ -169,6 +169,22 @@ def test_one_run_is_in_memory_at_a_time():
     assert alive == [0, 1, 2, 3, 4]
 
 
+def test_a_thousand_runs_are_held_though_hdf5_reads_back_what_it_wrote(tmp_path):
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    volumes = pd.DataFrame({"volume": [0, 1, 2]})
+    many = (
+        StackedRun(f"sub-{n:04d}", f"sub-{n:04d}", values + np.float32(n), volumes, {"a": n})
+        for n in range(1000)
+    )
+    path = tmp_path / "stack.h5"
+    publish(path, lambda handle: write_stack(handle, COLUMNS, PARTICIPANTS, many, {}))
+    with h5py.File(path) as file:
+        for n, (name, dataset) in enumerate(file["signals"].items()):
+            assert (name, dataset.attrs["a"]) == (f"sub-{n:04d}", n)
+            np.testing.assert_array_equal(dataset[:], values + n)
+            assert file["volumes"][name]["volume"][:].tolist() == [0, 1, 2]
+
+
 # Damage and failures
 
 
