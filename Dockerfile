@@ -19,17 +19,16 @@ MNI152NLin2009cAsym:resolution=2,atlas=Schaefer2018,desc=400Parcels7Networks,suf
 MNI152NLin2009cAsym:atlas=Schaefer2018,desc=400Parcels7Networks,suffix=dseg,extension=tsv"
 COPY docker/templates.py ./
 RUN TEMPLATEFLOW_HOME=/opt/templateflow /opt/bidsmask/bin/python templates.py "${TEMPLATES}"
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE docker/bytecode.py ./
 COPY bidsmask ./bidsmask
 # -I: what a host's PYTHONPATH names, which Apptainer hands in, is not ours.
-# Bytecode that is never compared with its source needs no writable folder.
 RUN /opt/bidsmask/bin/pip install --no-cache-dir --no-compile --no-deps --no-build-isolation . \
  && /opt/bidsmask/bin/pip check \
  && /opt/bidsmask/bin/pip uninstall --yes pip setuptools \
  && sed -i '1s/$/ -I/' /opt/bidsmask/bin/bidsmask \
  && find /opt/bidsmask -type d '(' -name tests -o -name __pycache__ ')' -prune -exec rm -r '{}' + \
- && /opt/bidsmask/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-      /opt/bidsmask/lib \
+ && PYTHONDONTWRITEBYTECODE=1 TEMPLATEFLOW_HOME=/opt/templateflow \
+      /opt/bidsmask/bin/python bytecode.py \
  && mkdir -p /image/opt /image/usr/local/bin \
  && mv /opt/bidsmask /opt/templateflow /image/opt/ \
  && ln -s /opt/bidsmask/bin/bidsmask /image/usr/local/bin/bidsmask

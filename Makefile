@@ -8,14 +8,16 @@ REAL ?= ../shared/data
 REAL_IMAGE := studyforrest/derivatives/fmriprep/sub-02/func/sub-02_task-oneback_run-1_desc-coreg_boldref.nii.gz
 REAL_ATLAS := templateflow/tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_res-02_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz
 
-.PHONY: help demo test test-slow check bench coverage descriptor clean
+.PHONY: help demo test test-slow test-container check bench coverage descriptor lock clean
 help:
 	@echo "make demo        a simulated dataset in $(DEMO)/, and bidsmask run on it"
 	@echo "make test        the tests, under 10 minutes on 2 processors"
 	@echo "make test-slow   full counts of faults and fuzzing"
+	@echo "make test-container  the image: built, run and compared; as root on Debian 12"
 	@echo "make check       style, types, import floors, spelling"
 	@echo "make bench       every benchmark, beside its peer"
 	@echo "make descriptor  descriptor.json from the options"
+	@echo "make lock        the newest packages for the image, in docker/*.txt"
 	@echo "make clean       what the other targets made"
 
 $(VENV)/.run: pyproject.toml
@@ -45,6 +47,9 @@ test: $(VENV)/.test
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow
 
+test-container:
+	ci/container.sh
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +76,15 @@ coverage: $(VENV)/.test
 descriptor: $(VENV)/.run
 	$(BIN)/python -c "from pathlib import Path; from bidsmask.app import descriptor; \
 		Path('descriptor.json').write_text(descriptor.descriptor_text(), encoding='utf-8')"
+
+# For Python 3.11 and later, on any platform; from the public index alone, whatever pip has here.
+LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
+	--generate-hashes --custom-compile-command "make lock"
+lock: $(VENV)/.dev
+	$(LOCK) --output-file docker/requirements.txt pyproject.toml
+	$(BIN)/python -c "import tomllib; \
+		print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
+		| $(LOCK) --output-file docker/build-requirements.txt -
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -14,15 +14,14 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 base=localhost/python-base:bookworm
 largest_mb=450
-levels=(participant) # GROUP: add "group" as soon as there is one
+levels=(participant group)
 user=nobody
 
 main() {
   skip_elsewhere
   make_work_folder "$@"
   step "install packages" install_packages
-  step "make the base" make_base
-  step "install outside" install_outside
+  step "make the base, install outside" make_base_and_install_outside
   step "run outside" run_outside
   step "build the image" build_image
   step "look into the image" check_image
@@ -81,14 +80,22 @@ install_packages() {
     head -n 1)
 }
 
+make_base_and_install_outside() {
+  make_base &
+  install_outside
+  wait $!
+}
+
 make_base() {
   if buildah "${storage[@]}" inspect --type image "$base" >/dev/null 2>&1; then return; fi
   mmdebstrap --quiet --format=tar --variant=minbase --mode=root --skip=output/dev \
-    --include=ca-certificates,python3,python3-venv --aptopt='Acquire::Languages "none"' \
+    --include=usr-is-merged,python3,python3-venv --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --customize-hook='rm -f "$1/etc/resolv.conf" "$1/etc/hostname"' \
-    bookworm "$work/base.tar" "deb $mirror bookworm main"
+    bookworm "$work/base.tar" "deb $mirror bookworm main" >"$work/base.log" 2>&1 ||
+    { cat "$work/base.log" >&2; return 1; }
   local container
   container=$(buildah "${storage[@]}" from scratch)
   buildah "${storage[@]}" add --quiet "$container" "$work/base.tar" / >/dev/null
@@ -99,7 +106,7 @@ make_base() {
 install_outside() {
   local outside=$work/outside
   /usr/bin/python3 -m venv "$outside/venv"
-  local install=("$outside/venv/bin/python" -m pip -qq install --require-hashes)
+  local install=("$outside/venv/bin/python" -m pip -qq install --no-compile --require-hashes)
   "${install[@]}" -r "$root/docker/build-requirements.txt"
   "${install[@]}" --no-build-isolation --use-pep517 -r "$root/docker/requirements.txt"
   mkdir "$outside/source" # pip leaves files beside what it installs
@@ -111,7 +118,9 @@ run_outside() {
   local outside=$work/outside
   cd "$outside"
   venv/bin/python -m bidsmask.demo data >/dev/null
-  run_levels "$outside/data" "$outside/out" venv/bin/bidsmask
+  # As little environment as inside: OPENBLAS_CORETYPE, say, changes last bits.
+  run_levels "$outside/data" "$outside/out" \
+    env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8 venv/bin/bidsmask
 }
 
 build_image() {

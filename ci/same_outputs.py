@@ -56,5 +56,4 @@ def differences(outside: Path, inside: Path, container: dict[str, str]) -> list[
 if __name__ == "__main__":
     outside, inside, kind, tag = sys.argv[1:]
     said = differences(Path(outside), Path(inside), {"Type": kind, "Tag": tag})
-    print(*said, sep="\n", file=sys.stderr)
-    sys.exit(bool(said))
+    sys.exit("\n".join(said) or 0)
