@@ -96,6 +96,12 @@ def problems(options: Options) -> list[BidsmaskError]:
             f"does nothing beside --mask-strategy {options.mask_strategy}",
             "Name the strategy that the arguments are for.",
         )
+    if options.template is not None and not options.mask_strategy.endswith("-template"):
+        wrong(
+            "--template",
+            f"does nothing beside --mask-strategy {options.mask_strategy}",
+            "Give --mask-strategy whole-brain-template, gm-template or wm-template.",
+        )
     found += confounds_problems(options)
     if options.mask_only:
         for one in SIGNAL_FIELDS:

@@ -26,7 +26,7 @@ from bidsmask.app.agreement import (
 )
 from bidsmask.app.options import Options
 from bidsmask.app.plan import asked_labels, select_participants, selection, unused_label
-from bidsmask.app.products import GRID_ENTITIES
+from bidsmask.app.products import GRID_ENTITIES, mask_name
 from bidsmask.app.run_outputs import ProductName, RunOutputs
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.entities import Entities, natural_order
@@ -157,12 +157,13 @@ def read_cohort(options: Options) -> Cohort:
     output = options.output_dir
     labels = select_participants(Dataset(None, (output,), output), options.participant_label)
     wanted = selection(options)
+    chosen_mask = "" if options.mask_strategy == "auto" else mask_name(options.mask_strategy)
     runs: list[RunOutputs] = []
     seen: list[Entities] = []
     findings: list[Finding] = []
     unfinished: dict[str, tuple[Finding, ...]] = {}
     for found in scan_outputs(output, set(labels)):
-        theirs = runs_of(found, "" if options.mask_strategy == "auto" else options.mask_strategy)
+        theirs = runs_of(found, chosen_mask)
         seen += [run.entities for run in theirs]
         runs += [run for run in theirs if is_wanted(run.entities, wanted)]
         findings += [one for one in found.findings if one.severity != "error"]

@@ -12,14 +12,16 @@ from bidsmask.app.products import Product
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.masks.given import load_mask
+from bidsmask.masks.strategies import STRATEGIES
 
 # Measured on Linux with Python 3.11: the program once it found the runs, and a process that
 # works on one, with all that it imported.
 PROGRAM_MB, PROCESS_MB = 137, 90
 # What is taken for each voxel of a grid (buffers of three volumes, mask, smoothing), of an
-# atlas's own grid (four float64), and of the mask where each column is described.
+# atlas's own grid (four float64), of a template's, and of the mask where each column is described.
 BYTES_PER_GRID_VOXEL = 42
 BYTES_PER_ATLAS_VOXEL = 33
+BYTES_PER_TEMPLATE_VOXEL = 25
 BYTES_PER_COLUMN = 520
 # A block of columns while a thread cleans it: one float32 and two float64 of each value.
 BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20
@@ -98,6 +100,9 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     before = [0.0]
     if preparation.column_map in stale:
         before.append(BYTES_PER_COLUMN * n_voxels)
+    plan = preparation.mask
+    if STRATEGIES[plan.strategy].tissue and plan.source is not None and plan.product in stale:
+        before.append(BYTES_PER_TEMPLATE_VOXEL * open_image(plan.source).grid.n_voxels)
     for atlas in preparation.atlases:
         if not {atlas.labels, atlas.coverage, *atlas.signals}.isdisjoint(stale):
             own_grid = open_image(atlas.choice.image).grid
@@ -125,7 +130,8 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
 
 def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> float:
     """Return the number of voxels in the mask; a guess where it is not computed yet."""
+    is_from_template = bool(STRATEGIES[plan.strategy].tissue)
     path = plan.source if plan.product in stale else plan.product.path
-    if path is None:
+    if path is None or (is_from_template and path == plan.source):
         return BRAIN_SHARE * grid.n_voxels
     return load_mask(path, grid, plan.strategy).n_voxels

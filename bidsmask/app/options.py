@@ -12,7 +12,18 @@ from typing import Any, Literal
 
 LEVELS = ("participant", "group")
 CONFOUNDS = ("none", "simple", "scrubbing", "24P", "27P", "36P", "acompcor")
-MASK_STRATEGIES = ("auto", "derivative", "epi", "file")
+MASK_STRATEGIES = (
+    "auto",
+    "derivative",
+    "background",
+    "epi",
+    "otsu",
+    "automask",
+    "whole-brain-template",
+    "gm-template",
+    "wm-template",
+    "file",
+)
 
 # Between two volumes, s. What lies outside was meant in milliseconds, or is damage.
 SHORTEST_T_R_S, LONGEST_T_R_S = 0.001, 100.0
@@ -123,6 +134,13 @@ class Options:
     )
     mask_file: Path | None = option(
         None, "mask image on the grid of the runs", group=MASK, kind=Path, metavar="PATH"
+    )
+    template: str | None = option(
+        None,
+        "TemplateFlow's template of the template strategies, as NAME or NAME:cohort-LABEL "
+        "(default: the run's own space)",
+        group=MASK,
+        metavar="NAME",
     )
     mask_only: bool = option(False, "write masks and nothing else", group=MASK)
 

@@ -32,7 +32,7 @@ from bidsmask.images.stream import mean_volume
 from bidsmask.images.write import Space, nifti_bytes
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
-from bidsmask.masks.strategies import compute_mask
+from bidsmask.masks.strategies import STRATEGIES, compute_mask, read_mask
 from bidsmask.signals.atlas import read_atlas
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
@@ -136,9 +136,9 @@ class Work:
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
                 return load_mask(plan.product.path, image.grid, plan.strategy)
         if plan.source is not None:
-            mask = load_mask(plan.source, image.grid, plan.strategy)
+            mask = read_mask(plan.strategy, plan.source, image.grid, plan.arguments)
         else:
-            mean = mean_volume(image)
+            mean = mean_volume(image, absolute=STRATEGIES[plan.strategy].takes_magnitude)
             mask = compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path)
         content = nifti_bytes(mask.voxels, mask.grid, space=self.space)
         sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)

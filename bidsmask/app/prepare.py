@@ -15,8 +15,9 @@ from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
-from bidsmask.app.products import Names, fingerprint
+from bidsmask.app.products import Names, fingerprint, mask_name
 from bidsmask.app.sidecars import spatial
+from bidsmask.app.templates import template_map
 from bidsmask.app.timing import read_events, repetition_time, start_time
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.inheritance import read_sidecar
@@ -33,7 +34,7 @@ from bidsmask.errors import (
 )
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
-from bidsmask.masks.strategies import parse_arguments
+from bidsmask.masks.strategies import STRATEGIES, parse_arguments
 
 # Fewer degrees of freedom than this make a correlation of .5 a matter of chance (p > .05).
 FEW_DEGREES_OF_FREEDOM = 15
@@ -52,9 +53,9 @@ def prepare(job: Job) -> Preparation:
     run, options = job.run, job.options
     notes = Notes(job)
     image = open_image(run.bold)
-    mask = plan_mask(job, image)
+    mask = plan_mask(job, image, notes)
     if options.mask_only:
-        return Preparation(image, mask)
+        return Preparation(image, mask, findings=tuple(notes.findings))
 
     if not image.is_series:
         raise UnusableImage(
@@ -69,7 +70,7 @@ def prepare(job: Job) -> Preparation:
     events = read_events(run.events, notes) if run.events else None
 
     inputs = Inputs.of(job, image, t_r_s, mask.fingerprint)
-    names = Names(job, mask.strategy)
+    names = Names(job, mask_name(mask.strategy))
     cleanings = tuple(
         plan_cleaning(job, choice, image, t_r_s, confounds, inputs, names, notes)
         for choice in cleaning_choices(options)
@@ -137,7 +138,7 @@ class Inputs:
         )
 
 
-def plan_mask(job: Job, image: Image) -> MaskPlan:
+def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     """Decide how the mask is made, and whether that can be."""
     run, options = job.run, job.options
     strategy, reason = options.mask_strategy, "asked for"
@@ -153,7 +154,10 @@ def plan_mask(job: Job, image: Image) -> MaskPlan:
             "Leave --mask-strategy out to compute one, or give --mask-file.",
         )
     arguments = parse_arguments(strategy, options.mask_args)
-    if source is not None:
+    tissue = STRATEGIES[strategy].tissue
+    if tissue:
+        source = template_map(job, image, tissue, notes)
+    elif source is not None:
         grid = open_image(source).grid
         if not image.grid.is_same(grid):
             raise GridMismatch(
@@ -162,8 +166,10 @@ def plan_mask(job: Job, image: Image) -> MaskPlan:
                 "Give a mask on the grid of the run, or --mask-strategy epi.",
             )
     made_from = identity(source if source is not None else run.bold)
-    told = fingerprint("mask", strategy, arguments, made_from, spatial(job))
-    product = Names(job, strategy).mask(fingerprint(told, reason))
+    # What else comes from a file is on its own grid.
+    on_grid = [image.grid.shape, image.grid.affine.tolist()] if tissue else []
+    told = fingerprint("mask", strategy, arguments, made_from, spatial(job), *on_grid)
+    product = Names(job, mask_name(strategy)).mask(fingerprint(told, reason))
     return MaskPlan(strategy, reason, arguments, source, told, product)
 
 

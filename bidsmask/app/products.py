@@ -58,6 +58,12 @@ def fingerprint(*parts: object, **named: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def mask_name(strategy: str) -> str:
+    """Return a strategy in letters, as in `desc-gmTemplate_mask`."""
+    first, *others = strategy.split("-")
+    return first + "".join(word.capitalize() for word in others)
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of the products of one Job.
@@ -66,7 +72,7 @@ class Names:
     ----------
     job : Job
     mask_name : str
-        The strategy in letters, as in `desc-epi_mask`.
+        From `mask_name`.
     """
 
     job: Job

@@ -30,6 +30,7 @@ from bidsmask.bids.description import (
 )
 from bidsmask.bids.outputs import check_written
 from bidsmask.bids.publish import remove_leftovers
+from bidsmask.bids.templates import Template
 from bidsmask.errors import (
     BidsmaskError,
     DataError,
@@ -92,6 +93,8 @@ def check_choices(options: Options) -> None:
     cleaning_choices(options)
     if options.mask_strategy != "auto":
         parse_arguments(options.mask_strategy, options.mask_args)
+    if options.template is not None:
+        Template.parse(options.template)
     for path in (options.mask_file, options.bids_filter_file):
         if path is not None and not path.is_file():
             raise MissingInput(str(path), "is not there")

@@ -21,8 +21,18 @@ from bidsmask.signals.extract import RawSignals
 UNITS = {"zscore_sample": "zscore", "zscore": "zscore", "psc": "percent", "none": "arbitrary"}
 MASKS = {
     "derivative": "Brain mask that the preprocessing wrote for this run",
+    "background": "What differs from the median of the border of the mean volume of the run "
+    "(nilearn's compute_background_mask)",
     "epi": "Brain mask of the mean volume of the run: at or above the widest gap between its "
     "sorted values, opened, the largest component (nilearn's compute_epi_mask)",
+    "otsu": "The largest component, filled and closed, of what is between half and twice Otsu's "
+    "threshold of the mean volume of the run, or in the range given as its argument (nidataset's "
+    "generate_brain_mask)",
+    "automask": "Brain mask of the mean magnitude of the run: above clip levels that vary over "
+    "space, peeled and filled, the largest component (the steps of AFNI's 3dAutomask)",
+    "whole-brain-template": "Brain mask of the template, moved to the grid of the run by affines",
+    "gm-template": "Grey matter of the template, moved to the grid of the run by affines",
+    "wm-template": "White matter of the template, moved to the grid of the run by affines",
     "file": "Mask given by the user",
 }
 SOFTWARE = ("numpy", "scipy", "nibabel", "pandas", "pybids", "isal")
@@ -59,7 +69,7 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
     plan = preparation.mask
     return {
         "Description": MASKS[plan.strategy] + ".",
-        "Type": "Brain" if plan.strategy != "file" else "ROI",
+        "Type": "ROI" if plan.strategy in ("file", "gm-template", "wm-template") else "Brain",
         "Sources": [job.dataset.uri(plan.source or job.run.bold)],
         **spatial(job),
         "Strategy": plan.strategy,

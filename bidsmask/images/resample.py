@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 from scipy import ndimage
 
-from bidsmask.images.grid import Grid
+from bidsmask.images.grid import FloatArray, Grid
 
 
 def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
@@ -40,3 +41,39 @@ def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> np
         cval=0,
     )
     return moved
+
+
+def resample_spline(values: FloatArray, source: Grid, target: Grid) -> FloatArray:
+    """Return values at the voxel centres of another grid, by cubic splines.
+
+    The numbers of nilearn's `resample_img(interpolation="continuous")`.
+
+    Parameters
+    ----------
+    values : (i, j, k) float32 or float64 array, finite
+        On the source grid. Not changed.
+    source, target : Grid
+        Where the values are, and where they are wanted.
+
+    Returns
+    -------
+    array of target's shape, dtype of `values`
+        0 beyond the source's outermost voxel centres; nowhere beyond the range of the values
+        and 0. The values themselves where both grids are the same.
+    """
+    if target.shape == source.shape and np.allclose(target.affine, source.affine):
+        return values
+    is_aligned = np.array_equal(target.affine, source.affine)
+    to_source = np.eye(4) if is_aligned else scipy.linalg.inv(source.affine) @ target.affine
+    matrix = to_source[:3, :3]
+    is_diagonal = np.array_equal(np.diag(np.diag(matrix)), matrix)
+    moved: FloatArray = ndimage.affine_transform(
+        values,
+        np.diag(matrix) if is_diagonal else matrix,  # scipy has a quicker way along axes
+        offset=to_source[:3, 3],
+        output_shape=target.shape,
+        output=np.zeros(target.shape, values.dtype, order="F"),
+        order=3,
+        cval=0,
+    )
+    return np.clip(moved, min(values.min(), 0), max(values.max(), 0), out=moved)

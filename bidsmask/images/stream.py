@@ -82,13 +82,15 @@ def read_volume(image: Image) -> NDArray[Any]:
     return values[0].reshape(image.grid.shape, order="F")
 
 
-def mean_volume(image: Image) -> NDArray[Any]:
+def mean_volume(image: Image, *, absolute: bool = False) -> NDArray[Any]:
     """Return the mean over volumes, the numbers of nilearn's `compute_mean` to the last bit.
 
     Parameters
     ----------
     image : Image
         3D (returned as it is) or 4D.
+    absolute : bool
+        The mean of absolute values, in float64.
 
     Returns
     -------
@@ -104,12 +106,13 @@ def mean_volume(image: Image) -> NDArray[Any]:
     """
     if not image.is_series:
         return read_volume(image)
-    is_float32 = image.dtype.newbyteorder("=") == np.float32 and not image.is_scaled
+    is_float32 = image.dtype.newbyteorder("=") == np.float32 and not (image.is_scaled or absolute)
     kind = np.dtype(np.float32 if is_float32 else np.float64)
     total: FloatArray = np.zeros(image.grid.n_voxels, dtype=kind)
     for volume in stream(image):
+        values = np.abs(image.scale(volume).astype(kind)) if absolute else image.scale(volume)
         with np.errstate(invalid="ignore", over="ignore"):  # Inf - Inf is NaN, and meant
-            np.add(total, image.scale(volume), out=total)
+            np.add(total, values, out=total)
     np.divide(total, kind.type(image.n_volumes), out=total)
     return total.reshape(image.grid.shape, order="F")
 

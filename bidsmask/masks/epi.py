@@ -14,6 +14,7 @@ from bidsmask.errors import UnusableImage, UsageError
 from bidsmask.images.grid import FloatArray, Grid
 from bidsmask.images.morphology import open_and_connect
 from bidsmask.images.smooth import SIGMA_PER_FWHM
+from bidsmask.masks.usable import refuse_opening, refuse_unusable
 
 
 def epi_mask(
@@ -89,23 +90,7 @@ def check_epi_arguments(arguments: Mapping[str, Any]) -> None:
             f"cannot look for a threshold between lower_cutoff {lower} and upper_cutoff {upper}",
             "Give 0 <= lower_cutoff < upper_cutoff <= 1.",
         )
-    if arguments["opening"] < 0:
-        raise UsageError("epi mask", f"cannot open {arguments['opening']} times")
-
-
-def refuse_unusable(mean: NDArray[Any], grid: Grid, where: str | Path) -> None:
-    """Raise UnusableImage where no threshold could part a brain from its background."""
-    if np.iscomplexobj(mean):
-        raise UnusableImage(where, "is complex, but one real number per voxel is needed")
-    if mean.shape != grid.shape:
-        raise UnusableImage(
-            where, f"gives an array of shape {mean.shape}, but 3D on {grid.shape} is needed"
-        )
-    finite = mean[np.isfinite(mean)]
-    if finite.size == 0:
-        raise UnusableImage(where, "holds no finite value")
-    if finite.min() == finite.max():
-        raise UnusableImage(where, f"is constant: {finite[0]:g} in every voxel")
+    refuse_opening(arguments["opening"], "epi mask")
 
 
 def _as_float(values: NDArray[Any]) -> FloatArray:

@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bidsmask.errors import UsageError
 from bidsmask.images.grid import Grid
+from bidsmask.masks.automask import automask, check_automask_arguments
+from bidsmask.masks.background import background_mask, check_background_arguments
 from bidsmask.masks.epi import check_epi_arguments, epi_mask
+from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
+from bidsmask.masks.otsu import check_otsu_arguments, otsu_mask
+from bidsmask.masks.template import check_template_arguments, load_template_mask
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,16 @@ class Strategy:
     description : str
         One sentence for the help.
     arguments : mapping
-        Names and defaults; a value's type is that of its default.
+        Names and defaults; a value's type is that of its default, numbers in a tuple.
     compute : callable or None
         `compute(mean, grid, *, where, **arguments)` gives an (i, j, k) bool array and changes
-        nothing. None for a mask that comes from a file, by `bidsmask.masks.given.load_mask`.
+        nothing. None for a mask that comes from a file, by `read_mask`.
     check : callable
         Raises UsageError for a full set of arguments that makes no sense.
+    takes_magnitude : bool
+        Whether `mean` is that of absolute values.
+    tissue : {"", "brain", "GM", "WM"}
+        Which map of a template it is; empty where no template is needed.
     """
 
     name: str
@@ -43,16 +52,32 @@ class Strategy:
     arguments: Mapping[str, object] = field(default_factory=dict)
     compute: Callable[..., NDArray[np.bool_]] | None = None
     check: Callable[[Mapping[str, Any]], None] = lambda arguments: None
+    takes_magnitude: bool = False
+    tissue: Literal["", "brain", "GM", "WM"] = ""
 
 
 def _by_name(*strategies: Strategy) -> dict[str, Strategy]:
     return {strategy.name: strategy for strategy in strategies}
 
 
+def _from_template(name: str, what: str, tissue: Literal["brain", "GM", "WM"]) -> Strategy:
+    # Openings would leave a third of the grey matter of MNI152.
+    arguments = {"threshold": 0.5, "connected": True, "opening": 2 if tissue == "brain" else 0}
+    description = f"the {what} of the template in whose space the run is"
+    return Strategy(name, description, arguments, check=check_template_arguments, tissue=tissue)
+
+
 STRATEGIES = _by_name(
     Strategy(
         "derivative",
         "the brain mask that the preprocessing wrote for this run and space",
+    ),
+    Strategy(
+        "background",
+        "what differs from the median of the image's border, for backgrounds of one value",
+        {"border_size": 2, "connected": False, "opening": 0, "ensure_finite": True},
+        background_mask,
+        check_background_arguments,
     ),
     Strategy(
         "epi",
@@ -69,6 +94,32 @@ STRATEGIES = _by_name(
         epi_mask,
         check_epi_arguments,
     ),
+    Strategy(
+        "otsu",
+        "between half and twice Otsu's threshold, or in a range of values, filled and closed",
+        {"threshold": (), "closing_radius": 3},
+        otsu_mask,
+        check_otsu_arguments,
+    ),
+    Strategy(
+        "automask",
+        "above clip levels that vary over space, peeled and filled as by AFNI's 3dAutomask",
+        {
+            "clfrac": 0.5,
+            "peels": 1,
+            "nbhrs": 17,
+            "gradual": True,
+            "dilate": 0,
+            "erode": 0,
+            "nn": 2,
+        },
+        automask,
+        check_automask_arguments,
+        takes_magnitude=True,
+    ),
+    _from_template("whole-brain-template", "brain mask", "brain"),
+    _from_template("gm-template", "grey matter", "GM"),
+    _from_template("wm-template", "white matter", "WM"),
     Strategy("file", "the mask in a file of yours"),
 )
 
@@ -148,6 +199,30 @@ def compute_mask(
     return Mask(voxels, grid, strategy, complete, source)
 
 
+def read_mask(strategy: str, path: Path, grid: Grid, arguments: Mapping[str, object]) -> Mask:
+    """Return a mask that comes from a file: given as it is, or made from a template.
+
+    Parameters
+    ----------
+    strategy : str
+        A name of STRATEGIES that is not computed.
+    path : Path
+        The mask, or the template's map.
+    grid : Grid
+        That the mask has to be on; only a template is resampled.
+    arguments : mapping
+        All of the strategy's.
+
+    Raises
+    ------
+    DataError
+        As `load_mask` and `load_template_mask`.
+    """
+    if _strategy(strategy).tissue:
+        return load_template_mask(path, grid, strategy, arguments)
+    return load_mask(path, grid, strategy)
+
+
 def _strategy(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise UsageError(
@@ -159,10 +234,12 @@ def _strategy(name: str) -> Strategy:
 def _parse_value(name: str, text: str, default: object) -> object:
     """Return the text as a value of the default's type."""
     wanted = type(default)
+    own_way = {bool: _parse_bool, tuple: _parse_numbers}
     try:
-        return _parse_bool(text) if wanted is bool else wanted(text)  # type: ignore[call-arg]
+        return own_way.get(wanted, wanted)(text)
     except ValueError as error:
         kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+        kinds[tuple] = "a list of numbers with commas between them"
         raise UsageError(
             "--mask-args", f"has {name}={text}, but {kinds[wanted]} is needed"
         ) from error
@@ -172,3 +249,9 @@ def _parse_bool(text: str) -> bool:
     if text.lower() not in {"true", "false"}:
         raise ValueError(text)
     return text.lower() == "true"
+
+
+def _parse_numbers(text: str) -> tuple[float, ...]:
+    """Return `100,900` or `(100, 900)` as numbers; none of an empty text."""
+    inside = text.strip().removeprefix("(").removesuffix(")")
+    return tuple(map(float, inside.split(","))) if inside.strip() else ()

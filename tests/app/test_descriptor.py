@@ -140,7 +140,7 @@ def example(name: str) -> object:
 
 @needs_bosh
 def test_every_option_goes_through_a_simulation_to_our_parser(tmp_path):
-    beside = {"mask_strategy": "epi", "n_compcor": "0.5", "confounds": ["acompcor", "36P"]}
+    beside = {"mask_strategy": "gm-template", "n_compcor": "0.5", "confounds": ["acompcor", "36P"]}
     left_out = {"mask_only", "mask_file", "quiet", "verbose", "detrend", "filter"}
     given = {one.name: example(one.name) for one in FIELDS if one.name not in left_out}
     given |= {**beside, "no_detrend": True, "verbose": "-vv", "filter": "butterworth"}

@@ -40,6 +40,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "mask_strategy": (["epi"], []),
     "mask_args": (["opening=1", "connected=false"], ["--mask-strategy", "epi"]),
     "mask_file": (["mask.nii.gz"], []),
+    "template": (["MNI152NLin6Asym"], ["--mask-strategy", "gm-template"]),
     "mask_only": ([], []),
     "atlas": (["one.nii.gz", "two.nii.gz=two.tsv"], []),
     "voxels": ([], ["--atlas", "one.nii.gz"]),

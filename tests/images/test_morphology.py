@@ -10,9 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nilearn._utils.ndimage import largest_connected_component
 from nilearn.masking import _post_process_mask
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes, gaussian_filter
 
-from bidsmask.images.morphology import dilate, erode, largest_component, open_and_connect
+from bidsmask.images.morphology import (
+    close_by_ball,
+    dilate,
+    dilate_by_ball,
+    erode,
+    fill_holes,
+    largest_component,
+    open_and_connect,
+)
 
 
 def blobs(seed: int, level: float = 0.0) -> np.ndarray[tuple[int, int, int], np.dtype[np.bool_]]:
@@ -70,3 +78,30 @@ def test_a_mask_that_touches_no_edge_is_the_same_either_way() -> None:
 def test_no_iteration_is_no_change(change: object) -> None:
     voxels = blobs(0)
     assert change(voxels, 0) is voxels  # type: ignore[operator]
+
+
+@given(st.integers(0, 10**6), st.sampled_from([-0.5, 0.0, 0.5, 9.0, -9.0]))
+@settings(deadline=None, max_examples=30)
+def test_holes_are_those_of_scipy(seed: int, level: float) -> None:
+    voxels = blobs(seed, level)
+    np.testing.assert_array_equal(fill_holes(voxels), binary_fill_holes(voxels))
+
+
+@given(st.integers(0, 10**6), st.integers(0, 4), st.sampled_from([0.0, 1.0, 2.0, 9.0, -9.0]))
+@settings(deadline=None, max_examples=40)
+def test_a_ball_dilates_and_closes_as_a_structure_does(
+    seed: int, radius: int, level: float
+) -> None:
+    voxels = blobs(seed, level)
+    axis = np.arange(-radius, radius + 1) ** 2
+    ball = axis[:, None, None] + axis[:, None] + axis <= radius**2
+    dilated = binary_dilation(voxels, ball)
+    np.testing.assert_array_equal(dilate_by_ball(voxels, radius), dilated)
+    closed = binary_erosion(dilated, ball, border_value=1)
+    np.testing.assert_array_equal(close_by_ball(voxels, radius), closed)
+
+
+def test_a_ball_larger_than_the_image_fills_it() -> None:
+    voxels = np.zeros((3, 4, 5), bool)
+    voxels[1, 1, 1] = True
+    assert dilate_by_ball(voxels, 7).all()

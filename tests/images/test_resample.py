@@ -12,7 +12,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from nilearn.image import resample_img
 
 from bidsmask.images.grid import Grid
-from bidsmask.images.resample import resample_nearest
+from bidsmask.images.resample import resample_nearest, resample_spline
 from tests.make_images import AFFINE
 
 SHAPE = (6, 7, 5)
@@ -119,3 +119,36 @@ def test_every_grid_gets_the_nearest_voxel(about_x, about_z, scale, shift):
     affine[:3, 3] += shift
     target = Grid((4, 5, 6), affine)
     assert_alike(resample_nearest(LABELS, SOURCE, target), plainly(LABELS, SOURCE, target))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("matrix", "offset"),
+    [
+        (np.diag([2, 3, 4]), (-10, -20, -30)),
+        (np.diag([2, 3, 4]), (-10 + 1e-9, -20, -30)),
+        (np.diag([2, 3, 4]), (-12, -20, -26)),
+        (np.diag([1.5, 2.5, 2]), (-9, -19.5, -31)),
+        (np.diag([-1.5, 2.5, 2]), (2, -19.5, -31)),
+        (np.array([[0, 3, 0], [2, 0, 0], [0, 0.1, 4]]), (-10, -20, -30)),
+    ],
+    ids=str,
+)
+def test_splines_are_nilearns_to_the_last_bit(matrix, offset, dtype):
+    values = np.random.default_rng(1).normal(50, 40, SHAPE).astype(dtype)
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = matrix, offset
+    target = Grid((7, 6, 8) if offset != (-10 + 1e-9, -20, -30) else SHAPE, affine)
+    before = values.copy()
+    ours = resample_spline(values, SOURCE, target)
+    image = nibabel.Nifti1Image(values, SOURCE.affine)
+    theirs = resample_img(image, target_affine=affine, target_shape=target.shape)
+    assert ours.dtype == dtype
+    np.testing.assert_array_equal(ours, np.asarray(theirs.dataobj))
+    np.testing.assert_array_equal(values, before)
+
+
+def test_splines_are_zero_far_from_the_values():
+    affine = AFFINE.copy()
+    affine[0, 3] = 400
+    assert not resample_spline(np.ones(SHAPE, np.float32), SOURCE, Grid(SHAPE, affine)).any()

@@ -9,41 +9,88 @@ import pytest
 
 from bidsmask.errors import UnusableImage, UnusableMask, UsageError
 from bidsmask.images.grid import Grid
-from bidsmask.masks.strategies import STRATEGIES, compute_mask, parse_arguments
-from tests.make_images import AFFINE, head_volumes
+from bidsmask.masks.mask import Mask
+from bidsmask.masks.strategies import STRATEGIES, compute_mask, parse_arguments, read_mask
+from tests.make_images import AFFINE, head_volumes, write_image
 
 COMPUTED = [name for name, strategy in STRATEGIES.items() if strategy.compute is not None]
-HEAD = head_volumes().mean(axis=-1)
+READ = [name for name in STRATEGIES if name not in COMPUTED]
+NOISY = head_volumes().mean(axis=-1)
+HEAD = np.where(NOISY > 600, NOISY, 0)
 GRID = Grid(HEAD.shape, AFFINE)
+
+
+def make(name: str, folder: Path, mean: np.ndarray = HEAD) -> Mask:
+    """Make a mask by any strategy: of the image, or from a file that holds a mask or template."""
+    if name in COMPUTED:
+        return compute_mask(name, mean, GRID, {}, folder / "bold.nii.gz")
+    path = write_image(folder / "mask.nii.gz", (HEAD > 0).astype(np.uint8))
+    return read_mask(name, path, GRID, STRATEGIES[name].arguments)
+
 
 # ------------------------------------------------------- the contract of every strategy
 
 
-@pytest.mark.parametrize("name", COMPUTED)
-def test_a_mask_is_on_the_images_grid_and_says_what_made_it(name: str) -> None:
-    where = Path("sub-01_bold.nii.gz")
-    mask = compute_mask(name, HEAD, GRID, {}, where)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_mask_is_on_the_images_grid_and_says_what_made_it(name: str, tmp_path: Path) -> None:
+    mask = make(name, tmp_path)
     assert mask.voxels.dtype == bool
     assert mask.grid.is_same(GRID)
     assert 0 < mask.n_voxels < GRID.n_voxels
-    assert (mask.strategy, mask.source) == (name, where)
+    assert mask.strategy == name
+    assert mask.source is not None
+    assert mask.source.parent == tmp_path
     assert mask.arguments == STRATEGIES[name].arguments
 
 
-@pytest.mark.parametrize("name", COMPUTED)
-def test_a_mask_comes_out_the_same_twice_and_changes_nothing(name: str) -> None:
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_mask_finds_the_head_of_an_easy_image(name: str, tmp_path: Path) -> None:
+    found, truth = make(name, tmp_path).voxels, HEAD > 0
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.9
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_mask_comes_out_the_same_twice_and_changes_nothing(name: str, tmp_path: Path) -> None:
     mean = HEAD.copy()
-    first = compute_mask(name, mean, GRID, {}, "a")
-    second = compute_mask(name, mean, GRID, {}, "a")
+    first, second = make(name, tmp_path, mean), make(name, tmp_path, mean)
     np.testing.assert_array_equal(first.voxels, second.voxels)
     np.testing.assert_array_equal(mean, HEAD)
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_the_order_in_memory_changes_nothing(name: str) -> None:
-    here = compute_mask(name, np.ascontiguousarray(HEAD), GRID, {}, "a")
-    there = compute_mask(name, np.asfortranarray(HEAD), GRID, {}, "a")
+def test_the_order_in_memory_changes_nothing(name: str, tmp_path: Path) -> None:
+    here = make(name, tmp_path, np.ascontiguousarray(NOISY))
+    there = make(name, tmp_path, np.asfortranarray(NOISY))
     np.testing.assert_array_equal(here.voxels, there.voxels)
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float32"])
+def test_the_type_of_whole_numbers_changes_nothing(name: str, dtype: str, tmp_path: Path) -> None:
+    whole = np.round(HEAD / 10)
+    here, there = make(name, tmp_path, whole), make(name, tmp_path, whole.astype(dtype))
+    np.testing.assert_array_equal(here.voxels, there.voxels)
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_nan_and_inf_are_background(name: str, tmp_path: Path) -> None:
+    mean = HEAD.copy()
+    mean[3, 3, 3], mean[14, 3, 3] = np.nan, np.inf
+    assert HEAD[3, 3, 3] == HEAD[14, 3, 3] == 0
+    np.testing.assert_array_equal(make(name, tmp_path, mean).voxels, make(name, tmp_path).voxels)
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_complex_image_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnusableImage, match=r"bold\.nii\.gz is complex"):
+        make(name, tmp_path, HEAD.astype(complex))
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_mask_of_a_file_without_a_voxel_is_refused(name: str, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "mask.nii.gz", np.zeros(GRID.shape, np.uint8))
+    with pytest.raises((UnusableImage, UnusableMask), match=r"mask\.nii\.gz is"):
+        read_mask(name, path, GRID, STRATEGIES[name].arguments)
 
 
 @pytest.mark.parametrize("name", COMPUTED)
@@ -76,10 +123,12 @@ def test_defaults_make_sense_and_parse_back(name: str) -> None:
 
 
 def test_masks_from_files_are_in_the_registry() -> None:
-    assert {"derivative", "file"} == set(STRATEGIES) - set(COMPUTED)
+    from_templates = {name for name, strategy in STRATEGIES.items() if strategy.tissue}
+    assert from_templates == {"whole-brain-template", "gm-template", "wm-template"}
+    assert {"derivative", "file"} | from_templates == set(READ)
 
 
-@pytest.mark.parametrize("name", ["derivative", "file"])
+@pytest.mark.parametrize("name", READ)
 def test_a_mask_from_a_file_is_not_computed(name: str) -> None:
     with pytest.raises(UsageError, match="read from a file"):
         compute_mask(name, HEAD, GRID, {}, "a")
@@ -87,13 +136,13 @@ def test_a_mask_from_a_file_is_not_computed(name: str) -> None:
 
 def test_nothing_left_after_the_opening_is_an_empty_mask() -> None:
     with pytest.raises(UnusableMask, match="is an empty mask"):
-        compute_mask("epi", HEAD, GRID, {"opening": 30}, Path("bold.nii.gz"))
+        compute_mask("epi", NOISY, GRID, {"opening": 30}, Path("bold.nii.gz"))
 
 
 def test_an_unknown_strategy_names_the_known_ones() -> None:
     with pytest.raises(UsageError) as caught:
         compute_mask("bet", HEAD, GRID, {}, "a")
-    assert "derivative, epi, file" in caught.value.advice
+    assert "derivative, background, epi" in caught.value.advice
 
 
 def test_words_change_arguments() -> None:
@@ -114,6 +163,18 @@ def test_words_change_arguments() -> None:
         ("epi", "connected=1", "true or false is needed"),
         ("epi", "lower_cutoff=low", "a number is needed"),
         ("epi", "lower_cutoff=.9", "cannot look for a threshold between"),
+        ("background", "border_size=0", "cannot look at a border of 0 voxels"),
+        ("background", "opening=-1", "cannot open -1 times"),
+        ("otsu", "threshold=5", r"\(5.0,\), which is no lowest and highest"),
+        ("otsu", "threshold=9,5", "which is no lowest and highest"),
+        ("otsu", "threshold=low,high", "a list of numbers with commas"),
+        ("otsu", "closing_radius=-1", "cannot close by -1 voxels"),
+        ("automask", "clfrac=1.5", "has clfrac=1.5. Give 0.1 to 0.9"),
+        ("automask", "peels=0", "has peels=0. Give 1 to"),
+        ("automask", "nbhrs=27", "has nbhrs=27. Give 6 to 26"),
+        ("automask", "nn=4", "has nn=4. Give 1 to 3"),
+        ("gm-template", "opening=-1", "cannot open -1 times"),
+        ("gm-template", "mask_type=wm", "which is no argument of the gm-template mask"),
         ("file", "opening=1", "which is no argument of the file mask"),
         ("bet", "opening=1", "unknown"),
     ],
@@ -121,6 +182,11 @@ def test_words_change_arguments() -> None:
 def test_a_wrong_word_is_refused_and_explained(strategy: str, word: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_arguments(strategy, [word])
+
+
+@pytest.mark.parametrize("text", ["100,900", "(100, 900)"])
+def test_a_range_is_two_numbers(text: str) -> None:
+    assert parse_arguments("otsu", [f"threshold={text}"])["threshold"] == (100, 900)
 
 
 def test_an_unknown_argument_lists_the_known_ones() -> None:

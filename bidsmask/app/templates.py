@@ -1,0 +1,58 @@
+"""Which map of which template makes the mask of a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bidsmask.app.job import Job
+from bidsmask.app.notes import Notes
+from bidsmask.bids.templates import (
+    OWN_SPACES,
+    Template,
+    Tissue,
+    find_template_maps,
+    templateflow_home,
+)
+from bidsmask.errors import UnusableImage
+from bidsmask.images.image import Image, open_image
+
+
+def template_map(job: Job, image: Image, tissue: Tissue, notes: Notes) -> Path:
+    """Return the brain mask or tissue map for a run: the one on its grid, else the finest.
+
+    Raises
+    ------
+    UnusableImage
+        The run lies in no template's space, or in that of one without such a map.
+    MissingCompanion
+        The map was not fetched.
+    DamagedFile
+        It cannot be read.
+    """
+    run, options = job.run, job.options
+    if run.space in OWN_SPACES:
+        raise UnusableImage(
+            run.bold,
+            f"is in the space {run.space or 'of the run itself'}, where no template lies",
+            "Leave such runs out with --space, or choose --mask-strategy automask or epi.",
+        )
+    own = Template(run.space, run.entities.get("cohort") or "")
+    template = Template.parse(options.template) if options.template else own
+    if template != own:
+        notes.add(
+            "warning",
+            "other-template",
+            run.bold,
+            f"is in the space {own}, but its mask comes from {template}",
+            "Leave --template out where TemplateFlow has the run's own space.",
+        )
+    home = templateflow_home(os.environ)
+    try:
+        paths = find_template_maps(home, template, tissue, run.entities.get("res") or "")
+    except UnusableImage as error:
+        advice = f"{error.advice} Name a template in whose space the run is by --template."
+        raise UnusableImage(error.where, error.problem, advice.strip()) from error
+    grids = {path: open_image(path).grid for path in paths}
+    same = [path for path, grid in grids.items() if image.grid.is_same(grid)]
+    return min(same or paths, key=lambda path: grids[path].voxel_volume_mm3)
