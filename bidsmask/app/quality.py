@@ -198,8 +198,9 @@ def in_words(number: float) -> str:
 
 def _numbers(product: WrittenProduct) -> Iterator[tuple[str, Number]]:
     """Yield the numbers of a sidecar by their keys: `DegreesOfFreedom.remaining`."""
+    others = {*CHOICES[product.kind], "Strategy", SIZES}
     for key, value in product.metadata.items():
-        if key not in CHOICES[product.kind] and key != SIZES:
+        if key not in others:
             yield from _flat(key, value)
 
 

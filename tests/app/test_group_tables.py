@@ -469,7 +469,9 @@ def test_strange_words_in_sidecars_do_no_harm(tmp_path):
         StartTime=True,
         Odd={"a": {"b": {"c": {"d": {"e": {"f": {"g": 1}}}}}}},
     )
+    change_sidecar(file_of(root, "02", "_mask.json"), Strategy=5, VolumeMl=1, **{"\t": 2, "é": 3})
     assert run_group(root) == 0
+    assert table_of(root / f"{QC}.tsv").columns.is_unique
     with h5py.File(root / f"{STACK}.h5") as file:
         assert dict(file["signals/sub-01"].attrs) == {"participant_id": "sub-01"}
 
