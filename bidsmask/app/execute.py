@@ -31,6 +31,9 @@ Work = Callable[[Job, int], Outcome]
 # kill 30 s after they asked.
 PATIENCE_S = 10.0
 
+# A socket's path may have 107 bytes, of which multiprocessing takes 32 for names of its own.
+LONGEST_FOLDER = 72
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -122,20 +125,22 @@ def process_context() -> BaseContext:
 
     Where that cannot be, each imports it for itself, which takes a second.
     """
-    if "forkserver" not in multiprocessing.get_all_start_methods() or not has_temporary_folder():
+    if "forkserver" not in multiprocessing.get_all_start_methods() or not has_place_for_socket():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bidsmask.app.participant"])
     return context
 
 
-def has_temporary_folder() -> bool:
-    """Say whether the server's socket has a place; a read-only container may have none."""
+def has_place_for_socket() -> bool:
+    """Say whether the server's socket has a place.
+
+    A read-only container may have no temporary folder, a cluster one whose name is too long.
+    """
     try:
-        tempfile.gettempdir()
+        return len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
     except FileNotFoundError:
         return False
-    return True
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def test_an_error_of_the_planner_ends_the_processes(tmp_path):
 
     found = execute(broken(), work, TWO)
     assert next(found).participant == "02"
+    wait_until_started(tmp_path, 2)
     with pytest.raises(RuntimeError, match="planner"):
         next(found)
     assert not is_alive(tmp_path, 1, "waits")
@@ -139,6 +140,13 @@ def test_processors_are_shared_out(monkeypatch, asked, expected):
 def test_without_a_fork_server_processes_are_spawned(monkeypatch):
     monkeypatch.setattr(module.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     assert module.process_context().get_start_method() == "spawn"
+
+
+def test_a_long_temporary_folder_does_not_matter(tmp_path, monkeypatch):
+    folder = tmp_path / ("x" * 80)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert [one.status for one in outcomes(tmp_path, "works", "works")] == ["done", "done"]
 
 
 def test_without_a_temporary_folder_the_work_is_done_all_the_same(tmp_path, monkeypatch):
