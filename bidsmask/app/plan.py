@@ -20,7 +20,7 @@ from bidsmask.bids.selection import Selection, read_filter_file
 from bidsmask.errors import DataError, Finding, NothingSelected
 
 if TYPE_CHECKING:
-    from bidsmask.app.group_task import GroupTask
+    from bidsmask.app.group.task import GroupTask
 
 # To say what labels there are, so many participants are enough.
 LOOKED_AT = 20

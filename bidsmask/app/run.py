@@ -10,10 +10,10 @@ from typing import Protocol
 
 from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
-from bidsmask.app.cohort import Cohort, read_cohort
 from bidsmask.app.container import container_of
 from bidsmask.app.execute import Resources, execute
-from bidsmask.app.group import do_task, plan_group
+from bidsmask.app.group.cohort import Cohort, read_cohort
+from bidsmask.app.group.plan import do_task, plan_group
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.ledger import Ledger, exit_code_of
 from bidsmask.app.options import Options

@@ -338,7 +338,8 @@ def _sync(descriptor: int) -> None:
 def _forget(descriptor: int) -> None:
     """Give back the memory of what is on the disk already, where the system can."""
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _rename(temporary: Path, path: Path) -> None:

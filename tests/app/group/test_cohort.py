@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bidsmask.app.cohort import MASKS, Cohort, read_cohort
+from bidsmask.app.group.cohort import MASKS, Cohort, read_cohort
+from bidsmask.app.group.run_outputs import ProductName
 from bidsmask.app.options import Options
-from bidsmask.app.run_outputs import ProductName
 from bidsmask.errors import Finding, NothingSelected, UnequalChoices
 from tests.make_group import change_sidecar, write_outputs, write_run_outputs
 from tests.make_runs import SPACE

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from bidsmask.app.agreement import CHOICES
-from bidsmask.app.run_outputs import RunOutputs
+from bidsmask.app.group.agreement import CHOICES
+from bidsmask.app.group.run_outputs import RunOutputs
 from bidsmask.bids.outputs import WrittenProduct
 from bidsmask.bids.publish import SIZES
 

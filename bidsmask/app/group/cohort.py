@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from bidsmask.app.agreement import (
+from bidsmask.app.group.agreement import (
     CHOOSE,
     conflict_of,
     conflict_of_masks,
@@ -24,10 +24,10 @@ from bidsmask.app.agreement import (
     uneven_runs,
     uneven_versions,
 )
+from bidsmask.app.group.run_outputs import ProductName, RunOutputs
 from bidsmask.app.options import Options
 from bidsmask.app.plan import asked_labels, select_participants, selection, unused_label
 from bidsmask.app.products import GRID_ENTITIES, mask_name
-from bidsmask.app.run_outputs import ProductName, RunOutputs
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.entities import Entities, natural_order
 from bidsmask.bids.outputs import (

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bidsmask.app.cohort import Cohort
-from bidsmask.app.group_coverage import coverage_tasks
-from bidsmask.app.group_masks import mask_tasks, notes_on_space
-from bidsmask.app.group_quality import quality_tasks
-from bidsmask.app.group_stacks import stack_tasks
-from bidsmask.app.group_task import GroupTask, GroupWork
+from bidsmask.app.group.cohort import Cohort
+from bidsmask.app.group.coverage import coverage_tasks
+from bidsmask.app.group.masks import mask_tasks, notes_on_space
+from bidsmask.app.group.quality_table import quality_tasks
+from bidsmask.app.group.stacks import stack_tasks
+from bidsmask.app.group.task import GroupTask, GroupWork
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.participant import peak_mb

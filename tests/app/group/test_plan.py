@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from nilearn.masking import intersect_masks
 
-from bidsmask.app import group_masks
 from bidsmask.app.arguments import parse
+from bidsmask.app.group import masks as group_masks
 from tests.make_app import image_of, needs_validator, run_app, validator_issues
 from tests.make_group import (
     change_sidecar,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsmask.app.group_masks import AGAIN
-from bidsmask.app.group_task import GroupWork
+from bidsmask.app.group.masks import AGAIN
+from bidsmask.app.group.task import GroupWork
 from bidsmask.bids.tables import read_table
 from bidsmask.errors import UnusableTable
 

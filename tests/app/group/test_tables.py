@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsmask.app import group_stacks
+from bidsmask.app.group import stacks as group_stacks
 from bidsmask.bids.signals_table import read_signals
 from bidsmask.demo.plan import SPACE as DEMO_SPACE
 from bidsmask.demo.timecourse import T_R_S
@@ -671,7 +671,7 @@ def test_a_majority_mask_that_was_damaged_since_spoils_no_dice(tmp_path):
 # The documentation
 
 
-GUIDE = Path(__file__).parents[2] / "docs/group.md"
+GUIDE = Path(__file__).parents[3] / "docs/group.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
 
 

@@ -12,12 +12,12 @@ from typing import Any, BinaryIO, Final
 
 import pandas as pd
 
-from bidsmask.app.agreement import in_short
-from bidsmask.app.cohort import Cohort, RunGroup
-from bidsmask.app.group_columns import GroupColumns, read_columns, usual_columns
-from bidsmask.app.group_masks import AGAIN
-from bidsmask.app.group_task import GroupTask, GroupWork, Source, said_by_all
-from bidsmask.app.run_outputs import ProductName, RunOutputs
+from bidsmask.app.group.agreement import in_short
+from bidsmask.app.group.cohort import Cohort, RunGroup
+from bidsmask.app.group.columns import GroupColumns, read_columns, usual_columns
+from bidsmask.app.group.masks import AGAIN
+from bidsmask.app.group.run_outputs import ProductName, RunOutputs
+from bidsmask.app.group.task import GroupTask, GroupWork, Source, said_by_all
 from bidsmask.bids.outputs import WrittenProduct
 from bidsmask.bids.signals_table import read_names, read_signals
 from bidsmask.bids.stack import Attribute, StackedRun, write_stack

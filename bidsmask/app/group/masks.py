@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsmask.app.cohort import MASKS, Cohort, RunGroup
-from bidsmask.app.group_task import GroupTask, GroupWork, Source, said_by_all
+from bidsmask.app.group.cohort import MASKS, Cohort, RunGroup
+from bidsmask.app.group.task import GroupTask, GroupWork, Source, said_by_all
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import DataError, Finding, GridMismatch, UnequalChoices, UnusableMask
 from bidsmask.images.grid import Grid

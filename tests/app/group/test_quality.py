@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bidsmask.app.quality import Measure, in_words, outliers, reasons
+from bidsmask.app.group.quality import Measure, in_words, outliers, reasons
 
 VOLUME = Measure("mask_volume_ml", "mask volume", "ml")
 VOXELS = Measure("mask_voxels", "voxels of the mask", is_judged=False)

@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bidsmask.app.cohort import Cohort
+from bidsmask.app.group.cohort import Cohort
+from bidsmask.app.group.run_outputs import RunOutputs
 from bidsmask.app.options import Options
 from bidsmask.app.products import Product, fingerprint
-from bidsmask.app.run_outputs import RunOutputs
 from bidsmask.bids.outputs import WrittenProduct
 from bidsmask.bids.publish import Content, publish_product
 from bidsmask.errors import DataError, Finding, Severity

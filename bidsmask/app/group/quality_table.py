@@ -9,11 +9,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bidsmask.app.cohort import Cohort, RunGroup
-from bidsmask.app.group_coverage import HALF, read_coverage, row_names_sidecar, rows_of
-from bidsmask.app.group_masks import mask_tasks, masks_on, usual_grid
-from bidsmask.app.group_task import GroupTask, GroupWork
-from bidsmask.app.quality import (
+from bidsmask.app.group.cohort import Cohort, RunGroup
+from bidsmask.app.group.coverage import HALF, read_coverage, row_names_sidecar, rows_of
+from bidsmask.app.group.masks import mask_tasks, masks_on, usual_grid
+from bidsmask.app.group.quality import (
     CUT_OFF,
     DICE,
     FEWEST,
@@ -26,7 +25,8 @@ from bidsmask.app.quality import (
     measured_of_signals,
     reasons,
 )
-from bidsmask.app.run_outputs import RunOutputs
+from bidsmask.app.group.run_outputs import RunOutputs
+from bidsmask.app.group.task import GroupTask, GroupWork
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import DataError

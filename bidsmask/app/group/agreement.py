@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from bidsmask.app.run_outputs import ProductName, RunOutputs
+from bidsmask.app.group.run_outputs import ProductName, RunOutputs
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.outputs import Kind, WrittenProduct
 from bidsmask.errors import Finding, UnequalChoices

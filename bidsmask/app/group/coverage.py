@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bidsmask.app.agreement import in_short
-from bidsmask.app.cohort import Cohort, RunGroup
-from bidsmask.app.group_columns import GroupColumns, read_columns, usual_columns
-from bidsmask.app.group_masks import AGAIN
-from bidsmask.app.group_task import GroupTask, GroupWork
-from bidsmask.app.run_outputs import RunOutputs
+from bidsmask.app.group.agreement import in_short
+from bidsmask.app.group.cohort import Cohort, RunGroup
+from bidsmask.app.group.columns import GroupColumns, read_columns, usual_columns
+from bidsmask.app.group.masks import AGAIN
+from bidsmask.app.group.run_outputs import RunOutputs
+from bidsmask.app.group.task import GroupTask, GroupWork
 from bidsmask.bids.outputs import WrittenProduct
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import DataError, UnequalChoices, UnusableTable

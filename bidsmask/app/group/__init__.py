@@ -1,0 +1,1 @@
+"""The group level: what the participant level wrote, joined."""
