@@ -1,5 +1,38 @@
-"""Brain masks and cleaned 2D time series from BIDS datasets and their fMRIPrep derivatives."""
+"""Brain masks and cleaned 2D time series from BIDS datasets and their fMRIPrep derivatives.
+
+The functions are loaded when they are first asked for: `import bidsmask` loads no numpy.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from bidsmask._version import __version__
 
-__all__ = ["__version__"]
+_MASKING = "bidsmask.maskers.masking"
+_APPLY = "bidsmask.maskers.apply"
+_FOLDER = "bidsmask.maskers.folder"
+_PLACES = {
+    "apply_mask": _APPLY,
+    "compute_background_mask": _MASKING,
+    "compute_brain_mask": _MASKING,
+    "compute_epi_mask": _MASKING,
+    "compute_multi_background_mask": _MASKING,
+    "compute_multi_brain_mask": _MASKING,
+    "compute_multi_epi_mask": _MASKING,
+    "generate_brain_mask": _FOLDER,
+    "generate_brain_mask_dataset": _FOLDER,
+    "intersect_masks": _MASKING,
+    "unmask": _APPLY,
+}
+
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'bidsmask' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

@@ -21,7 +21,7 @@ PROGRAM_MB, PROCESS_MB = 137, 90
 # atlas's own grid (four float64), of a template's, and of the mask where each column is described.
 BYTES_PER_GRID_VOXEL = 42
 BYTES_PER_ATLAS_VOXEL = 33
-BYTES_PER_TEMPLATE_VOXEL = 25
+BYTES_PER_TEMPLATE_VOXEL = 18
 BYTES_PER_COLUMN = 520
 # A block of columns while a thread cleans it: one float32 and two float64 of each value.
 BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy.typing as npt
 import scipy.linalg
 from scipy import ndimage
 
-from bidsmask.images.grid import FloatArray, Grid
+from bidsmask.errors import UnusableImage, UsageError
+from bidsmask.images.grid import Grid
 
 
 def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
@@ -43,15 +45,57 @@ def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> np
     return moved
 
 
-def resample_spline(values: FloatArray, source: Grid, target: Grid) -> FloatArray:
+def target_grid(source: Grid, target_affine: Any, target_shape: Any) -> Grid:
+    """Return the grid that nilearn's `resample_img` makes of its two arguments.
+
+    Parameters
+    ----------
+    source : Grid
+        Of the image that will be moved.
+    target_affine : (3, 3) or (4, 4) array-like, or None
+        Without an offset, the corner of what the image covers becomes the origin.
+    target_shape : three lengths, or None
+        Without it, all that lies beyond the origin, with a voxel more.
+
+    Raises
+    ------
+    UsageError
+        A shape without an offset, arrays of another shape, or an affine that has no inverse.
+    UnusableImage
+        The new grid would lie beside the image.
+    """
+    if target_affine is None and target_shape is None:
+        return source
+    wanted = np.asarray(np.zeros(0) if target_affine is None else target_affine, np.float64)
+    if target_shape is not None and (len(target_shape) != 3 or wanted.shape != (4, 4)):
+        raise UsageError("target_shape", "needs three lengths, and a target_affine of 4 x 4")
+    if wanted.shape not in ((3, 3), (4, 4)) or np.linalg.det(wanted) == 0:
+        raise UsageError("target_affine", "is no 3 x 3 or 4 x 4 matrix that has an inverse")
+    affine = np.eye(4)
+    affine[: len(wanted), : len(wanted)] = wanted
+    corners = np.array([*product(*((0, length - 1) for length in source.shape))])
+    to_target = np.linalg.inv(affine) @ source.affine
+    places = corners @ to_target[:3, :3].T + to_target[:3, 3]
+    low, high = places.min(axis=0), places.max(axis=0)
+    if wanted.shape == (3, 3):
+        affine[:3, 3] = affine[:3, :3] @ low
+        high = high - low
+    if (high < 0).any():
+        raise UnusableImage("the grid of target_affine", "holds nothing of the image")
+    i, j, k = np.ceil(high).astype(int) + 1 if target_shape is None else target_shape
+    return Grid((i, j, k), affine)
+
+
+def resample_spline(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
     """Return values at the voxel centres of another grid, by cubic splines.
 
     The numbers of nilearn's `resample_img(interpolation="continuous")`.
 
     Parameters
     ----------
-    values : (i, j, k) float32 or float64 array, finite
-        On the source grid. Not changed.
+    values : (i, j, k) array, float32, float64 or unsigned
+        On the source grid. Not changed. What is not finite becomes NaN at the voxels that are
+        nearest to it, and is filled from its neighbours for the splines of the others.
     source, target : Grid
         Where the values are, and where they are wanted.
 
@@ -59,21 +103,49 @@ def resample_spline(values: FloatArray, source: Grid, target: Grid) -> FloatArra
     -------
     array of target's shape, dtype of `values`
         0 beyond the source's outermost voxel centres; nowhere beyond the range of the values
-        and 0. The values themselves where both grids are the same.
+        and 0. Unsigned numbers are rounded. The values themselves where both grids are the same.
     """
     if target.shape == source.shape and np.allclose(target.affine, source.affine):
         return values
     is_aligned = np.array_equal(target.affine, source.affine)
     to_source = np.eye(4) if is_aligned else scipy.linalg.inv(source.affine) @ target.affine
-    matrix = to_source[:3, :3]
-    is_diagonal = np.array_equal(np.diag(np.diag(matrix)), matrix)
-    moved: FloatArray = ndimage.affine_transform(
-        values,
-        np.diag(matrix) if is_diagonal else matrix,  # scipy has a quicker way along axes
-        offset=to_source[:3, 3],
+    matrix, offset = to_source[:3, :3], to_source[:3, 3]
+    if np.array_equal(np.diag(np.diag(matrix)), matrix):
+        matrix = np.diag(matrix)  # scipy has a quicker way along axes
+    is_known = np.isfinite(values)
+    moved: npt.NDArray[Any] = ndimage.affine_transform(
+        values if is_known.all() else _extrapolate(values, is_known),
+        matrix,
+        offset=offset,
         output_shape=target.shape,
         output=np.zeros(target.shape, values.dtype, order="F"),
         order=3,
         cval=0,
     )
-    return np.clip(moved, min(values.min(), 0), max(values.max(), 0), out=moved)
+    if not is_known.all():
+        lost = ndimage.affine_transform(
+            ~is_known, matrix, offset=offset, output_shape=target.shape, order=0
+        )
+        moved[lost] = np.nan
+    low, high = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
+    return np.clip(moved, low, high, out=moved)
+
+
+def _extrapolate(
+    values: npt.NDArray[Any], is_known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Return values with two layers of mean neighbours around the known ones, 0 further out."""
+    filled = np.where(is_known, values, 0).astype(np.float64)
+    for _ in range(2):
+        grown = ndimage.binary_dilation(is_known)
+        shell = grown & ~is_known
+        around = np.pad(np.where(is_known, filled, np.nan), 1, constant_values=np.nan)
+        neighbours = [
+            np.roll(around, -step, axis)[1:-1, 1:-1, 1:-1][shell]
+            for axis in range(3)
+            for step in (1, -1)
+        ]
+        n_known = np.sum(np.isfinite(neighbours), axis=0)
+        filled[shell] = np.nansum(neighbours, axis=0) / n_known
+        is_known = grown
+    return filled

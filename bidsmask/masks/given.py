@@ -50,16 +50,22 @@ def load_mask(path: str | Path, grid: Grid, strategy: str) -> Mask:
         raise GridMismatch(
             image.path, grid.difference(image.grid), "Give a mask on the grid of the image."
         )
-    voxels = _two_values(image.path, read_volume(image))
+    voxels = two_values(image.path, read_volume(image))
     return Mask(voxels, grid, strategy, {}, image.path)
 
 
-def _two_values(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where the one value that is not 0 stands, within the tolerance."""
+def two_values(where: str | Path, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where the one value that is not 0 stands, within the tolerance.
+
+    Raises
+    ------
+    UnusableMask
+        There is none, or more than one.
+    """
     values = np.where(np.isnan(values), 0, values)
     extreme = values.flat[np.argmax(np.abs(values))]
     if extreme == 0:
-        raise UnusableMask(path, "is an empty mask")
+        raise UnusableMask(where, "is an empty mask")
     inside: NDArray[np.bool_]
     with np.errstate(invalid="ignore", over="ignore"):
         share = values / float(extreme)
@@ -67,7 +73,7 @@ def _two_values(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
         other = ~inside & ~(np.abs(share) <= VALUE_TOLERANCE)
     if other.any():
         raise UnusableMask(
-            path,
+            where,
             f"is not a mask: it holds {extreme:g}, 0 and other values such as {values[other][0]:g}",
             "Give an image of 0 and 1; a probability map must be thresholded first.",
         )

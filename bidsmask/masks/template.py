@@ -67,16 +67,27 @@ def read_template(path: Path) -> tuple[FloatArray, Grid]:
     Raises
     ------
     DamagedFile, UnusableImage
-        As `open_image` and `read_volume`; or without a value above 0.
+        As `open_image`, `read_volume` and `as_template`.
     """
     image = open_image(path)
-    values = read_volume(image).astype(np.float32)
-    values[~np.isfinite(values)] = 0
-    highest = values.max()
+    return as_template(read_volume(image), path), image.grid
+
+
+def as_template(values: NDArray[Any], where: str | Path) -> FloatArray:
+    """Return values as shares of their maximum, float32; NaN and Inf count as 0.
+
+    Raises
+    ------
+    UnusableImage
+        No value is above 0.
+    """
+    template: FloatArray = values.astype(np.float32)
+    template[~np.isfinite(template)] = 0
+    highest = template.max()
     if highest <= 0:
-        raise UnusableImage(path, "is no template: it has no value above 0")
-    values /= highest
-    return values, image.grid
+        raise UnusableImage(where, "is no template: it has no value above 0")
+    template /= highest
+    return template
 
 
 def load_template_mask(path: Path, grid: Grid, strategy: str, arguments: Mapping[str, Any]) -> Mask:
