@@ -62,6 +62,10 @@ def two_values(where: str | Path, values: NDArray[Any]) -> NDArray[np.bool_]:
     UnusableMask
         There is none, or more than one.
     """
+    # As nearly all masks are: an eighth of the time.
+    ones: NDArray[np.bool_] = values == 1
+    if ones.any() and not values[~ones].any():
+        return ones
     values = np.where(np.isnan(values), 0, values)
     extreme = values.flat[np.argmax(np.abs(values))]
     if extreme == 0:
