@@ -14,11 +14,11 @@ from bidsmask.images.grid import FloatArray
 N_BINS = 10_000
 FEWEST_VOXELS = 222
 MOST_ROUNDS = 66
-# float32, as there: another last bit could move the start by a bin.
-BRIGHT_SHARE = float(np.float32(0.65))
+# float32, as there, and so are its products: another last bit could move a cut by a bin.
+BRIGHT_SHARE = np.float32(0.65)
 # An octant's level is at least this share of the whole image's, and octants overlap by this
 # share of an axis.
-LEAST_SHARE, OVERLAP = 0.333, 0.01
+LEAST_SHARE, OVERLAP = np.float32(0.333), 0.01
 
 
 def clip_level(values: FloatArray, fraction: float) -> float:
@@ -50,15 +50,15 @@ def clip_level(values: FloatArray, fraction: float) -> float:
     for _ in range(MOST_ROUNDS):
         half = (int(before[-1]) - int(before[cut])) // 2
         middle = max(cut, int(np.searchsorted(before, before[cut] + half)))
-        cut, previous = int(fraction * middle), cut
+        cut, previous = int(np.float32(fraction) * np.float32(middle)), cut
         if cut == previous:
             break
-    return cut / scale
+    return float(np.float32(cut / scale))
 
 
 def _first_cut(counts: NDArray[np.intp], bins: NDArray[np.intp]) -> int:
     """Return the bin above which the brightest 65 % are, but no lower than half the rms."""
-    wanted = int(BRIGHT_SHARE * bins.size)
+    wanted = int(BRIGHT_SHARE * np.float32(bins.size))
     rms = np.sqrt(np.sum(bins.astype(np.float64) ** 2) / bins.size)
     lowest = round(0.5 * float(rms))
     cut, n_above = N_BINS - 1, 0
@@ -82,7 +82,7 @@ def gradual_clip_levels(values: FloatArray, fraction: float) -> FloatArray:
     -------
     (i, j, k) float32 array
     """
-    least = LEAST_SHARE * clip_level(values, fraction)
+    least = LEAST_SHARE * np.float32(clip_level(values, fraction))
     center = [round(float(place)) for place in ndimage.center_of_mass(values)]
     halves, weights = [], []
     for length, middle in zip(values.shape, center, strict=True):
@@ -91,15 +91,18 @@ def gradual_clip_levels(values: FloatArray, fraction: float) -> FloatArray:
         weights.append(_weights(length, middle))
     levels = np.zeros(values.shape, np.float32)
     for octant in product((0, 1), repeat=3):
-        part = tuple(half[side] for half, side in zip(halves, octant, strict=True))
-        level = max(clip_level(values[part], fraction), least)
-        i, j, k = (both[side] for both, side in zip(weights, octant, strict=True))
-        levels += np.float32(level) * i[:, None, None] * j[:, None] * k
+        sides = octant[::-1]  # i fastest, as there: float32 sums depend on their order
+        part = tuple(half[side] for half, side in zip(halves, sides, strict=True))
+        level = np.float32(max(clip_level(values[part], fraction), float(least)))
+        i, j, k = (both[side] for both, side in zip(weights, sides, strict=True))
+        levels += level * i[:, None, None] * j[:, None] * k
     return levels
 
 
 def _weights(length: int, middle: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return what the lower and the upper half of an axis count for at each of its voxels."""
     low, high = 0.5 * middle, 0.5 * (middle + length - 1)
-    upper = np.clip((np.arange(length) - low) / max(high - low, 1), 0, 1).astype(np.float32)
-    return 1 - upper, upper
+    per_voxel = np.float32(1 / (high - low) if high > low else 0)
+    places = np.arange(length, dtype=np.float32) - np.float32(low)
+    upper = np.clip(places * per_voxel, np.float32(0), np.float32(1))
+    return np.float32(1) - upper, upper

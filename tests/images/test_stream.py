@@ -346,6 +346,15 @@ def test_the_mean_of_non_finite_values_is_nilearns(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mean_volume(open_image(path)), theirs)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_the_mean_of_magnitudes_has_no_sign(tmp_path: Path, dtype: str) -> None:
+    stored = random_stored((4, 5, 6, 7), dtype)
+    stored[0, 0, 0] = -128  # int8 has no 128
+    path = write_image(tmp_path / "a.nii.gz", stored)
+    ours = mean_volume(open_image(path), absolute=True)
+    np.testing.assert_allclose(ours, np.abs(stored.astype(float)).mean(axis=-1), rtol=1e-12)
+
+
 def test_the_mean_of_a_3d_image_is_itself(tmp_path: Path) -> None:
     stored = random_stored((3, 4, 5))
     image = open_image(write_image(tmp_path / "a.nii.gz", stored))

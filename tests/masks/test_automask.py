@@ -13,7 +13,13 @@ from bidsmask.errors import UnusableImage, UsageError
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.stream import mean_volume
-from bidsmask.masks.automask import _count_neighbours, _fill_once, _peel, automask
+from bidsmask.masks.automask import (
+    _count_neighbours,
+    _fill_once,
+    _fill_until_nothing_changes,
+    _peel,
+    automask,
+)
 from tests.make_images import AFFINE, SHARED, STUDYFORREST, head_volumes
 
 REFERENCE = STUDYFORREST / "sub-02_task-oneback_run-1_desc-coreg_boldref.nii.gz"
@@ -84,6 +90,18 @@ def test_voxels_near_an_edge_are_not_filled() -> None:
     assert _fill_once(inside, 1)[4, 1, 4]
     inside[3, 0, 4] = inside[5, 0, 4] = True
     assert not _fill_once(inside, 1)[4, 0, 4]
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(14, 15, 16), (3, 20, 4), (2, 30, 5)])
+def test_filling_again_where_something_changed_is_filling_everywhere(
+    shape: tuple[int, int, int], width: int
+) -> None:
+    inside = np.random.default_rng(width).random(shape) < 0.05
+    everywhere, before = _fill_once(inside, width), inside
+    while not np.array_equal(everywhere, before):
+        everywhere, before = _fill_once(everywhere, width), everywhere
+    np.testing.assert_array_equal(_fill_until_nothing_changes(inside, width), everywhere)
 
 
 # The whole
