@@ -63,6 +63,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/indexing.py
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/group.py
+	$(BIN)/python benchmarks/regions.py
 	@if [ -d $(REAL) ]; then set -x; \
 		$(BIN)/python benchmarks/real.py $(REAL)/studyforrest $(REAL)/$(REAL_ATLAS); \
 		$(BIN)/python benchmarks/bitflips.py $(REAL)/$(REAL_IMAGE); \
