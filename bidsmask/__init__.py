@@ -11,6 +11,7 @@ from bidsmask._version import __version__
 _MASKING = "bidsmask.maskers.masking"
 _APPLY = "bidsmask.maskers.apply"
 _FOLDER = "bidsmask.maskers.folder"
+_REGIONS = "bidsmask.maskers.regions"
 _PLACES = {
     "apply_mask": _APPLY,
     "compute_background_mask": _MASKING,
@@ -19,6 +20,8 @@ _PLACES = {
     "compute_multi_background_mask": _MASKING,
     "compute_multi_brain_mask": _MASKING,
     "compute_multi_epi_mask": _MASKING,
+    "connected_label_regions": _REGIONS,
+    "connected_regions": _REGIONS,
     "generate_brain_mask": _FOLDER,
     "generate_brain_mask_dataset": _FOLDER,
     "intersect_masks": _MASKING,
