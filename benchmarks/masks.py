@@ -1,0 +1,163 @@
+"""How right the masks are: Dice against trusted masks of real heads, for every strategy asked for.
+
+    python benchmarks/masks.py ../shared/data [--strategies brain epi automask] [--only NAME ...]
+
+One image at a time, each in a process of its own: seconds of the clock and of the processor,
+and peak memory, of the masking alone without the reading. A template's own image gets another
+template as its prior. The medians are those of the masks that are trusted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bidsmask.errors import BidsmaskError
+from bidsmask.images.grid import Grid
+from bidsmask.images.image import open_image
+from bidsmask.images.stream import mean_volume, read_volume
+from bidsmask.masks.brain import brain_mask
+from bidsmask.masks.brain_prior import HEADS, TEMPLATE, Contrast, Prior, build_prior
+from bidsmask.masks.strategies import STRATEGIES, compute_mask
+
+ALONE = tuple(name for name, one in STRATEGIES.items() if one.compute is not None)
+OTHER_TEMPLATE = "MNI152NLin6Asym"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A head, and its mask."""
+
+    image: Path
+    mask: Path
+    contrast: Contrast
+    trust: str
+
+    @property
+    def name(self) -> str:
+        """The file's name without its extension, shortened."""
+        name = self.image.name.removesuffix(".nii.gz")
+        return name.removeprefix("tpl-").replace("_task-oneback_run-1", "")[:44]
+
+    @property
+    def template(self) -> str:
+        """The template that serves as its prior: never itself."""
+        return OTHER_TEMPLATE if self.image.name.startswith(f"tpl-{TEMPLATE}") else TEMPLATE
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one strategy made of one head."""
+
+    dice: float
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    remark: str = ""
+
+
+def read_references(data: Path) -> list[Reference]:
+    """Return what references.tsv lists."""
+    folder = data / "references"
+    with (folder / "references.tsv").open(encoding="utf-8") as file:
+        return [
+            Reference(folder / row["file"], folder / row["mask"], row["modality"], row["trust"])
+            for row in csv.DictReader(file, delimiter="\t")
+        ]
+
+
+def read(path: Path) -> tuple[np.ndarray, Grid]:
+    """Return an image's values, of a series their mean, and its grid."""
+    image = open_image(path)
+    values = mean_volume(image) if image.n_volumes > 1 else read_volume(image)
+    return values, image.grid
+
+
+def read_prior(data: Path, template: str, contrast: Contrast) -> Prior:
+    """Build the prior of a contrast from a template, or of T1w where it has no such head."""
+    start = f"tpl-{template}_res-02_"
+    folder = data / "templateflow" / f"tpl-{template}"
+    t1w, grid = read(folder / f"{start}T1w.nii.gz")
+    mask, _ = read(folder / f"{start}desc-brain_mask.nii.gz")
+    head = folder / f"{start}{HEADS[contrast]}.nii.gz"
+    if not head.exists():
+        return build_prior(t1w, t1w, mask > 0.5, grid, "T1w")
+    return build_prior(read(head)[0], t1w, mask > 0.5, grid, contrast)
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    """Return twice the overlap over the sum of the volumes."""
+    return float(2 * np.count_nonzero(one & other) / (one.sum() + other.sum()))
+
+
+def score(data: Path, reference: Reference, strategy: str) -> Score:
+    """Mask one head, timed."""
+    values, grid = read(reference.image)
+    truth = read(reference.mask)[0] > 0.5
+    remark = ""
+    start, cpu = time.perf_counter(), time.process_time()
+    try:
+        if strategy == "brain":
+            prior = read_prior(data, reference.template, reference.contrast)
+            found = brain_mask(values, grid, prior, reference.contrast)
+            voxels = found.voxels
+            remark = f"confidence {found.confidence:.2f}" + "".join(f"; {d}" for d in found.doubts)
+        else:
+            voxels = compute_mask(strategy, values, grid, {}, reference.image).voxels
+    except BidsmaskError as error:
+        voxels, remark = np.zeros(grid.shape, bool), str(error)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Score(dice(voxels, truth), seconds, cpu_seconds, peak_mb, remark)
+
+
+def scores(
+    data: Path, references: list[Reference], strategy: str
+) -> Iterator[tuple[Reference, Score]]:
+    """Yield the score of each reference, each from a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    for reference in references:
+        with context.Pool(1) as pool:
+            yield reference, pool.apply(score, (data, reference, strategy))
+
+
+def main() -> None:
+    """Print a table for each strategy."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--strategies", nargs="+", default=["brain"], choices=["brain", *ALONE])
+    parser.add_argument("--only", nargs="+", default=[""], help="parts of names")
+    options = parser.parse_args()
+    references = [
+        one
+        for one in read_references(options.data)
+        if any(part in one.image.name for part in options.only)
+    ]
+    for strategy in options.strategies:
+        print(f"\n{strategy:44} contrast trust     Dice  s clock  s cpu     MB")
+        trusted: dict[str, list[float]] = {}
+        for one, got in scores(options.data, references, strategy):
+            if one.trust == "trusted":
+                trusted.setdefault(one.contrast, []).append(got.dice)
+            print(
+                f"{one.name:44} {one.contrast:8} {one.trust:8}{got.dice:6.4f}"
+                f"{got.seconds:9.1f}{got.cpu_seconds:7.1f}{got.peak_mb:7.0f}  {got.remark}",
+                flush=True,
+            )
+        for contrast, values in trusted.items():
+            print(
+                f"{contrast}: {len(values)} trusted, median {np.median(values):.4f}, "
+                f"lowest {min(values):.4f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
