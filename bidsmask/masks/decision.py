@@ -15,8 +15,7 @@ from bidsmask.masks.tissue import even_out, learned_evidence, signal_evidence
 
 BoolArray = NDArray[np.bool_]
 
-# Values below were chosen over all references together; BRAIN.md's table moves by .002 when
-# any one of them moves by a fifth.
+# Chosen over all references of benchmarks/masks.py together, one value at a time.
 _CERTAIN_MM = 9.0  # farther from the guess, the guess is right
 _GUESS_SIGMA_MM = 3.0
 _SIGNAL_REACH_MM = 2.5
