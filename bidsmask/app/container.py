@@ -16,7 +16,7 @@ def container_of(environment: Mapping[str, str]) -> dict[str, str]:
     Parameters
     ----------
     environment : mapping of str to str
-        `os.environ`, which is read here and nowhere else below the door.
+        `os.environ`, which below the door is read for this and for TEMPLATEFLOW_HOME alone.
     """
     if not environment.get(TAG):
         return {}

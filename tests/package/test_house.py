@@ -137,7 +137,7 @@ def test_every_dependency_is_imported_and_nothing_else():
     declared = {re.split(r"[^A-Za-z0-9_-]", one)[0] for one in lines}
     known = {modules.get(one, one) for one in declared}
     used = set().union(*map(imported, SOURCES))
-    # TemplateFlow's part comes with the masks from templates.
+    # Of TemplateFlow's client only the list of its files is read (bids/templates.py).
     assert known - used <= {"templateflow"}
     assert used - known <= {*sys.stdlib_module_names, "bidsmask"}
 
