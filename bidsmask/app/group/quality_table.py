@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from bidsmask.app.group.cohort import Cohort, RunGroup
+from bidsmask.app.group.cohort import MASKS, Cohort, RunGroup
 from bidsmask.app.group.coverage import HALF, read_coverage, row_names_sidecar, rows_of
 from bidsmask.app.group.masks import mask_tasks, masks_on, usual_grid
 from bidsmask.app.group.quality import (
@@ -45,7 +45,29 @@ def quality_tasks(cohort: Cohort) -> Iterator[GroupTask]:
         for name, one in run.products.items()
         if name.kind in ("mask", "coverage", "signals")
     ]
-    yield GroupTask("desc-group_qc", ((cohort.output / _NAME,),), sources, make_quality)
+    files = ((cohort.output / _NAME,),)
+    yield GroupTask("desc-group_qc", files, sources, make_quality, rows_and_masks(cohort))
+
+
+def rows_and_masks(cohort: Cohort) -> list[tuple[str, list[tuple[str, str | None]], bool]]:
+    """Return what decides the table beside its sources.
+
+    For each group its runs, also those of which nothing can be used, with the strategy of the
+    mask that counts, and whether masks that are at odds leave no majority mask.
+    """
+    return [
+        (
+            group.label,
+            [(run.label, strategy_of(run)) for run in group.runs],
+            MASKS in group.conflicts,
+        )
+        for group in cohort.groups
+    ]
+
+
+def strategy_of(run: RunOutputs) -> str | None:
+    """Return the strategy of the mask that counts; None where there is none."""
+    return None if run.mask is None else run.mask.entities["desc"]
 
 
 def make_quality(work: GroupWork) -> None:
@@ -60,7 +82,7 @@ def make_quality(work: GroupWork) -> None:
     measures = list(dict.fromkeys(measure for row in rows for measure in row))
     keys = entity_keys(runs)
     labels = {key: [run.entities.get(key) for run in runs] for key in keys}
-    strategies = [None if run.mask is None else run.mask.entities["desc"] for run in runs]
+    strategies = [strategy_of(run) for run in runs]
     texts = pd.DataFrame({**labels, "mask_strategy": strategies}, dtype=object)
     numbers = {one.column: column_of([row.get(one) for row in rows]) for one in measures}
     verdict = {"outlier": [None if one is None else bool(one) for one in why], "reasons": why}

@@ -62,7 +62,7 @@ class GroupTask:
 
     def product(self, data: Sequence[Path], sources: Sequence[Source]) -> Product:
         """Return one of its products, made of these sources."""
-        made_of = [one.identity for _, one in sources]
+        made_of = [(one.identity, fingerprint(one.metadata)) for _, one in sources]
         told = fingerprint(data[0].name, self.choices, made_of, sorted(self.left_out.items()))
         return Product(tuple(data), sidecar_of(data[0]), told)
 
