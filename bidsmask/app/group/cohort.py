@@ -165,10 +165,13 @@ def read_cohort(options: Options) -> Cohort:
     for found in scan_outputs(output, set(labels)):
         theirs = runs_of(found, chosen_mask)
         seen += [run.entities for run in theirs]
-        runs += [run for run in theirs if is_wanted(run.entities, wanted)]
+        theirs = [run for run in theirs if is_wanted(run.entities, wanted)]
+        doubled = doubled_runs(theirs)
+        runs += [run for run in theirs if not any(run in same for same in doubled)]
         findings += [one for one in found.findings if one.severity != "error"]
         broken = [one for one in found.findings if one.severity == "error"]
         broken += [one.finding for one in found.unfinished if is_wanted(one.entities, wanted)]
+        broken += [meant_twice(same) for same in doubled]
         if broken:
             unfinished[found.participant] = tuple(broken)
     refuse_nothing(options, seen, runs)
@@ -213,6 +216,27 @@ def runs_of(found: ParticipantOutputs, chosen_mask: str) -> list[RunOutputs]:
             parts = [*own, *(one for one in shared if one.kind == "volumes")]
             runs.append(run_of(found.participant, datatype, entities, parts, chosen_mask))
     return sorted(runs, key=lambda run: natural_order(run.label))
+
+
+def doubled_runs(runs: Sequence[RunOutputs]) -> list[list[RunOutputs]]:
+    """Return the runs of a participant whose names mean the same, as `res-2` and `res-02`."""
+    alike: dict[tuple[str, frozenset[tuple[str, str]]], list[RunOutputs]] = defaultdict(list)
+    for run in runs:
+        alike[run.datatype, run.entities.meaning].append(run)
+    return [same for same in alike.values() if len(same) > 1]
+
+
+def meant_twice(runs: Sequence[RunOutputs]) -> Finding:
+    """Return the error that several names mean one run, so that none of them is joined."""
+    first, *others = [run.label for run in runs]
+    return Finding(
+        "error",
+        "doubled-run",
+        first,
+        f"means the same run as {' and '.join(others)}; none of them is joined",
+        "Remove all but the one that is right.",
+        runs[0].participant,
+    )
 
 
 def run_of(

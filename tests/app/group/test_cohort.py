@@ -107,6 +107,24 @@ def test_the_order_on_the_disk_changes_nothing(tmp_path):
     ]
 
 
+DOUBLED = {
+    "a resolution": (("sub-4_task-rest", "res-2"), ("sub-4_task-rest", "res-02")),
+    "a run": (("sub-4_task-rest_run-1", "res-2"), ("sub-4_task-rest_run-01", "res-2")),
+}
+
+
+@pytest.mark.parametrize("names", DOUBLED.values(), ids=DOUBLED)
+def test_two_names_that_mean_one_run_are_an_error_and_neither_is_joined(tmp_path, names):
+    output = write_outputs(tmp_path / "out", ("1", "2"), space="space-A_res-2")
+    for stem, resolution in names:
+        write_run_outputs(output, stem, space=f"space-A_{resolution}")
+    cohort = cohort_of(output)
+    [finding] = cohort.unfinished["4"]
+    assert (finding.severity, finding.code) == ("error", "doubled-run")
+    assert all(f"{stem}_space-A_{resolution}" in str(finding) for stem, resolution in names)
+    assert runs_in(cohort) == {"task-rest_space-A_res-2": ["1", "2"]}
+
+
 # Labels
 
 SELECTIONS = {
