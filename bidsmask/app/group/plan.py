@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from bidsmask.app.group.absent import absent
 from bidsmask.app.group.cohort import Cohort
 from bidsmask.app.group.coverage import coverage_tasks
 from bidsmask.app.group.masks import mask_tasks, notes_on_space
+from bidsmask.app.group.participants import read_participants
 from bidsmask.app.group.quality_table import quality_tasks
 from bidsmask.app.group.stacks import stack_tasks
 from bidsmask.app.group.task import GroupTask, GroupWork
@@ -33,8 +35,10 @@ def group_tasks(cohort: Cohort) -> Iterator[GroupTask]:
 
 def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:
     """Yield what there is to do, and who is left out before it begins."""
+    table, unsure = read_participants(cohort.output, {run.participant for run in cohort.runs})
+    missed = absent(cohort, {label.removeprefix("sub-") for label in table.index}, options)
     notes = [note for group in cohort.groups for note in notes_on_space(group)]
-    yield Step("", findings=(*cohort.findings, *notes))
+    yield Step("", findings=(*cohort.findings, *unsure, *missed, *notes))
     for participant, findings in cohort.unfinished.items():
         yield Step(participant, outcome=left_out(f"sub-{participant}", participant, findings))
     for task in group_tasks(cohort):

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, Final
 
 import pandas as pd
 
-from bidsmask.app.group.agreement import in_short
 from bidsmask.app.group.cohort import Cohort, RunGroup
 from bidsmask.app.group.columns import GroupColumns, read_columns, usual_columns
 from bidsmask.app.group.masks import AGAIN
+from bidsmask.app.group.participants import PARTICIPANTS, read_participants
 from bidsmask.app.group.run_outputs import ProductName, RunOutputs
 from bidsmask.app.group.task import GroupTask, GroupWork, Source, said_by_all
 from bidsmask.bids.outputs import WrittenProduct
@@ -23,8 +23,6 @@ from bidsmask.bids.signals_table import read_names, read_signals
 from bidsmask.bids.stack import Attribute, StackedRun, write_stack
 from bidsmask.bids.tables import read_content, read_table
 from bidsmask.errors import DataError, UnequalChoices, UnusableTable
-
-PARTICIPANTS: Final = "participants.tsv"
 
 # What the sidecars of signals say of all runs alike, and what they say of each.
 _SHARED: Final = (
@@ -89,7 +87,7 @@ def make_stack(work: GroupWork, group: RunGroup, name: ProductName) -> None:
         No run can be read, or no set of columns is that of most runs.
     """
     columns = usual_columns(work, columns_of_runs(work, name))
-    participants = read_participants(work)
+    participants = participants_of(work)
     for run, _ in sources_of(work, name):
         if name.desc not in run.volumes:
             problem = "has no table of volumes, and is stacked without it"
@@ -154,22 +152,11 @@ def columns_of(signals: WrittenProduct, atlas: WrittenProduct | None) -> GroupCo
     return columns
 
 
-def read_participants(work: GroupWork) -> pd.DataFrame:
+def participants_of(work: GroupWork) -> pd.DataFrame:
     """Return the table of participants, with a row for everybody who has a run."""
-    path = work.cohort.output / PARTICIPANTS
     labels = pd.Index(sorted({f"sub-{run.participant}" for run, _ in work.sources}), dtype=object)
-    try:
-        table = read_table(path, text=("participant_id",))
-        if "participant_id" not in table:
-            raise UnusableTable(path, "has no column participant_id")
-    except DataError as error:
-        work.note("warning", error.code, path, f"{error.problem}; it is not joined", error.advice)
-        return pd.DataFrame({"participant_id": labels})
-    table = table.drop_duplicates("participant_id").set_index("participant_id")
-    missing = labels.difference(table.index)
-    if len(missing):
-        problem = f"has no row for {in_short(list(missing))}"
-        work.note("warning", "participant-unknown", path, problem)
+    # What is wrong with it is said once, for all stacks.
+    table, _ = read_participants(work.cohort.output, ())
     return table.reindex(labels).rename_axis("participant_id").reset_index()
 
 

@@ -458,6 +458,20 @@ def test_without_usable_participants_the_stack_tells_who_alone(tmp_path, capsys,
         assert list(file["participants"]) == ["participant_id"]
 
 
+def test_two_rows_of_a_participant_are_told_and_each_warning_once(tmp_path, capsys):
+    root = write_outputs(tmp_path / "out", tasks=("rest", "faces"))
+    rows = "participant_id\tage\nsub-01\t30\nsub-02\t31\nsub-01\t40\n"
+    (root / "participants.tsv").write_text(rows)
+    assert run_group(root) == 0
+    told = capsys.readouterr().err
+    assert told.count("has several rows for sub-01, of which the first is joined") == 1
+    assert told.count("has no row for sub-03") == 1
+    [log] = root.glob("logs/*/findings.tsv")
+    assert log.read_text().count("participants.tsv") == 2
+    with h5py.File(root / f"{STACK}.h5") as file:
+        assert file["participants/age"][0] == 30
+
+
 def test_strange_words_in_sidecars_do_no_harm(tmp_path):
     root = write_outputs(tmp_path / "out")
     path = file_of(root, "01", "_desc-simple_timeseries.json")
