@@ -211,10 +211,11 @@ class _Scan:
 
     def of(self, folder: Path) -> ParticipantOutputs:
         """Look through a participant's folder."""
-        self.files_below(folder, "")
-        for entry in self.entries(folder):
-            if entry.name.startswith("ses-") and entry.is_dir():
-                self.files_below(Path(entry.path), entry.name.removeprefix("ses-"))
+        entries = self.entries(folder)
+        self.files_in(entries, "")
+        for entry in entries:
+            if entry.name.startswith("ses-") and _may_be_folder(entry):
+                self.files_in(self.entries(Path(entry.path)), entry.name.removeprefix("ses-"))
         return ParticipantOutputs(
             self.participant,
             tuple(sorted(self.products, key=lambda one: natural_order(one.sidecar.name))),
@@ -222,11 +223,11 @@ class _Scan:
             tuple(self.findings),
         )
 
-    def files_below(self, folder: Path, session: str) -> None:
+    def files_in(self, entries: Sequence[os.DirEntry[str]], session: str) -> None:
         """Look through the folders of datatypes of a session."""
-        for datatype in _DATATYPES:
-            if (folder / datatype).is_dir():
-                self.folder(folder / datatype, session)
+        for entry in entries:
+            if entry.name in _DATATYPES and _may_be_folder(entry):
+                self.folder(Path(entry.path), session)
 
     def folder(self, folder: Path, session: str) -> None:
         """Look through one folder of files: gather what belongs together, then judge it."""
@@ -279,6 +280,14 @@ class _Scan:
         """Keep a warning."""
         finding = Finding("warning", code, str(where), problem, advice, self.participant)
         self.findings.append(finding)
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or cannot be looked at: who reads it says why."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 def _product(

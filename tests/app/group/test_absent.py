@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +139,27 @@ def test_links_and_pipes_in_the_place_of_ledgers_are_not_read(output, tmp_path):
         path.unlink()
         make(path)
     assert warnings(output) == {}
+
+
+UNPRIVILEGED = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner")
+    if os.geteuid() == 0
+    else ()
+)
+
+
+@pytest.mark.skipif(bool(UNPRIVILEGED) and not shutil.which("setpriv"), reason="root reads all")
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
+def test_a_participant_whose_folder_may_not_be_read_is_named_and_the_others_joined(output, mode):
+    folder = output / "sub-2"
+    folder.chmod(mode)
+    try:
+        program = [*UNPRIVILEGED, sys.executable, "-m", "bidsmask", "none", output, "group"]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    finally:
+        folder.chmod(0o755)
+    assert done.returncode == 1
+    assert "failed: sub-2\n" in done.stderr
+    assert "cannot be read (Permission denied)" in done.stderr
+    [mask] = output.glob("*_desc-majority_mask.json")
+    assert json.loads(mask.read_text())["Participants"] == 2
