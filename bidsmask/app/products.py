@@ -11,6 +11,7 @@ from pathlib import Path
 from bidsmask import __version__
 from bidsmask.app.job import Job
 from bidsmask.bids.publish import SIZES
+from bidsmask.images.source import read_regular
 
 # Entities that say on which grid a series lies; what belongs to the run on every grid lacks them.
 GRID_ENTITIES = ("space", "cohort", "res", "den")
@@ -42,7 +43,7 @@ class Product:
     def is_up_to_date(self) -> bool:
         """Return whether all files are there, whole, and made from just this."""
         try:
-            sidecar = json.loads(self.sidecar.read_bytes())
+            sidecar = json.loads(read_regular(self.sidecar))
             sizes = [path.stat().st_size for path in self.data]
         except (OSError, ValueError, RecursionError):
             return False

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from bidsmask.bids.entities import Entities, natural_order
 from bidsmask.errors import Finding, MissingInput, NotBids, UsageError
+from bidsmask.images.source import read_regular
 
 APP: Final = "bidsmask"
 DESCRIPTION: Final = "dataset_description.json"
@@ -286,7 +287,7 @@ def _required_description(root: Path) -> dict[str, object]:
 def read_description(root: Path) -> dict[str, object] | None:
     """Return what dataset_description.json says; None if it is missing or broken."""
     try:
-        description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8-sig"))
+        description = json.loads(read_regular(root / DESCRIPTION).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None
     return description if isinstance(description, dict) else None

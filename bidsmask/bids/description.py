@@ -32,6 +32,7 @@ from bidsmask.errors import (
     UnusableTable,
     WritingFailed,
 )
+from bidsmask.images.source import read_regular
 
 CODE_URL = "https://github.com/bidsmask/bidsmask"
 BIDS_VERSION = "1.11.1"
@@ -338,7 +339,7 @@ def versions(description: Mapping[str, Any]) -> list[str]:
 def _bidsignore(output: Path) -> bytes:
     """Return the lines that are there, then ours that are missing."""
     try:
-        lines = (output / ".bidsignore").read_text(encoding="utf-8").splitlines()
+        lines = read_regular(output / ".bidsignore").decode().splitlines()
     except FileNotFoundError:
         lines = []
     lines += [line for line in IGNORED if line not in lines]
@@ -389,7 +390,7 @@ def _description(root: Path) -> Mapping[str, Any]:
 def _json(path: Path) -> Mapping[str, Any]:
     """Return a JSON object; an empty one if there is none, or none that can be read."""
     try:
-        return _mapping(json.loads(path.read_text(encoding="utf-8-sig")))
+        return _mapping(json.loads(read_regular(path).decode("utf-8-sig")))
     except (OSError, ValueError, RecursionError):
         return {}
 
@@ -411,7 +412,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def _publish_changed(path: Path, content: bytes) -> None:
     """Publish unless the file holds these very bytes."""
     try:
-        same = not path.is_symlink() and path.read_bytes() == content
+        same = not path.is_symlink() and read_regular(path) == content
     except OSError:
         same = False
     if not same:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.file import File
 from bidsmask.errors import UnusableTable
+from bidsmask.images.source import read_regular
 
 
 def applicable(entities: Entities, candidates: Iterable[File]) -> list[File]:
@@ -60,7 +61,7 @@ def inherited(file: File, candidates: Sequence[File]) -> dict[str, object]:
 def read_sidecar(path: Path) -> dict[str, object]:
     """Return the object that a sidecar holds; UnusableTable where it holds none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(path).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise UnusableTable(
             path,

@@ -20,7 +20,7 @@ import orjson
 import pandas as pd
 
 from bidsmask.errors import UnusableTable
-from bidsmask.images.source import is_compressed, open_bytes, refuse_stand_in
+from bidsmask.images.source import is_compressed, open_bytes, read_regular, refuse_stand_in
 
 MISSING = "n/a"
 _EMPTY = frozenset({"n/a", "N/A", ""})
@@ -141,7 +141,7 @@ def read_content(path: Path) -> bytes:
         with open_bytes(path) as file:
             return file.read()
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise UnusableTable(path, f"cannot be read: {error.strerror}", _fetch(path)) from error
 

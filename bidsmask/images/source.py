@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +65,21 @@ def _open(path: Path) -> BinaryIO:
     if is_compressed(path):
         return cast(BinaryIO, igzip.open(path))  # type: ignore[no-untyped-call]
     return path.open("rb")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file; OSError where it is a pipe or device, which could keep us waiting."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file; raises as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 def fill(file: BinaryIO, target: memoryview) -> int:

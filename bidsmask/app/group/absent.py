@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from bidsmask.app.group.cohort import Cohort, is_wanted
 from bidsmask.app.options import Options
@@ -23,6 +22,7 @@ from bidsmask.app.plan import selection
 from bidsmask.bids.dataset import participant_folders
 from bidsmask.bids.entities import Entities, natural_order
 from bidsmask.errors import Finding
+from bidsmask.images.source import open_regular
 
 # A line of a ledger takes 5 kB, and 10,000 participants 200 MB.
 LONGEST_LINE: Final = 1 << 20
@@ -162,10 +162,3 @@ def job_of(line: bytes) -> Iterator[tuple[str, str | None]]:
     if participant_of(job):
         short = "".join(filter(str.isprintable, reason))[:LONGEST_REASON]
         yield job, short if status == "failed" else None
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file that is no link, pipe or device; OSError where it is one."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(f"{path} is no regular file")
-    return path.open("rb")

@@ -132,9 +132,8 @@ def test_a_strange_ledger_stops_nothing_and_hides_no_other(output, content):
     assert len(told) < 500
 
 
-def test_links_and_pipes_in_the_place_of_ledgers_are_not_read(output, tmp_path):
-    elsewhere = write_ledger(tmp_path, 1, {"sub-2_task-rest": "is cut"}) / "ledger.jsonl"
-    for number, make in enumerate((lambda p: p.symlink_to(elsewhere), os.mkfifo, Path.mkdir), 1):
+def test_loops_and_pipes_in_the_place_of_ledgers_stop_nothing(output):
+    for number, make in enumerate((lambda p: p.symlink_to(p), os.mkfifo, Path.mkdir), 1):
         path = write_ledger(output, number, {}) / "ledger.jsonl"
         path.unlink()
         make(path)
