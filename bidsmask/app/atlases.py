@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,16 @@ import numpy.typing as npt
 
 from bidsmask.app.notes import Notes
 from bidsmask.bids.atlases import RegionColumns, find_atlas_table
+from bidsmask.bids.description import atlas_copies
 from bidsmask.bids.entities import Entities
-from bidsmask.errors import MissingInput, UsageError
+from bidsmask.errors import (
+    DamagedFile,
+    MissingInput,
+    UnequalChoices,
+    UnusableImage,
+    UsageError,
+)
+from bidsmask.images.identity import identity
 
 # A region of which less is seen may not be that region.
 LITTLE_COVERAGE = 0.5
@@ -83,6 +92,19 @@ def atlas_choice(text: str) -> AtlasChoice:
         table=find_atlas_table(image, given),
         space=entities.get("space") or entities.get("tpl") or "",
     )
+
+
+def refuse_another(choice: AtlasChoice, known: str, output: Path) -> None:
+    """Raise UnequalChoices where an output keeps another image under the name of an atlas."""
+    copy, *_ = atlas_copies(output, choice.name, choice.image, choice.table).values()
+    with suppress(DamagedFile, UnusableImage):  # a copy that is not there, or is damaged
+        if identity(copy) != known:
+            raise UnequalChoices(
+                choice.image,
+                f"is another atlas than the one of the same name in the output, {copy}",
+                "Give it another name, or choose another output. --force replaces the one "
+                "that is there; then every run must be made anew.",
+            )
 
 
 def note_regions(

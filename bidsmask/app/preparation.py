@@ -32,6 +32,9 @@ class MaskPlan:
         Its arguments, defaults included.
     source : Path or None
         The file it is read from; None where it is computed from the run.
+    given : str
+        What the user gave for all runs alike: the identity of his file, or the template; empty
+        where the mask is the run's own.
     fingerprint : str
         Of the voxels, whatever the reason was.
     product : Product
@@ -41,6 +44,7 @@ class MaskPlan:
     reason: str
     arguments: Mapping[str, object]
     source: Path | None
+    given: str
     fingerprint: str
     product: Product
 
@@ -75,6 +79,8 @@ class AtlasPlan:
     choice : AtlasChoice
     names : mapping of number to str
         Of the regions, by label.
+    identity : str
+        Of the image.
     labels, coverage : Product
     signals : tuple of Product
         One for each CleaningPlan.
@@ -82,6 +88,7 @@ class AtlasPlan:
 
     choice: AtlasChoice
     names: Mapping[int | float, str]
+    identity: str
     labels: Product
     coverage: Product
     signals: tuple[Product, ...]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsmask.app.atlases import AtlasChoice, atlas_choices
+from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
 from bidsmask.app.products import Names, fingerprint, mask_name
 from bidsmask.app.sidecars import spatial
-from bidsmask.app.templates import template_map
+from bidsmask.app.templates import template_map, template_of
 from bidsmask.app.timing import read_events, repetition_time, start_time
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.inheritance import read_sidecar
@@ -170,7 +170,12 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     on_grid = [image.grid.shape, image.grid.affine.tolist()] if tissue else []
     told = fingerprint("mask", strategy, arguments, made_from, spatial(job), *on_grid)
     product = Names(job, mask_name(strategy)).mask(fingerprint(told, reason))
-    return MaskPlan(strategy, reason, arguments, source, told, product)
+    given = ""
+    if source is not None and tissue:
+        given = str(template_of(source))
+    elif strategy == "file":
+        given = made_from
+    return MaskPlan(strategy, reason, arguments, source, given, told, product)
 
 
 def plan_cleaning(
@@ -252,8 +257,11 @@ def plan_atlas(
             "Name it space-…_atlas-…_dseg.nii.gz to have that checked.",
         )
     region_names = read_region_names(choice.table) if choice.table else {}
+    known = identity(choice.image)
+    if not job.options.force:
+        refuse_another(choice, known, job.dataset.output)
     tables = [identity(choice.table)] if choice.table else []
-    labels = fingerprint("atlas", identity(choice.image), tables, inputs.grid, spatial(job))
+    labels = fingerprint("atlas", known, tables, inputs.grid, spatial(job))
     coverage = fingerprint("coverage", labels, inputs.mask)
     signals = tuple(
         names.signals(
@@ -264,6 +272,7 @@ def plan_atlas(
     return AtlasPlan(
         choice=choice,
         names=region_names,
+        identity=known,
         labels=names.atlas(labels, choice.name),
         coverage=names.coverage(coverage, choice.name),
         signals=signals,

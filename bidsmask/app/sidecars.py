@@ -75,10 +75,17 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
         "Strategy": plan.strategy,
         "StrategyReason": plan.reason,
         "StrategyArguments": dict(plan.arguments),
+        **mask_identity(preparation),
         "Voxels": mask.n_voxels,
         "VolumeMillilitres": round(mask.volume_ml, 3),
         "Fingerprint": plan.product.fingerprint,
     }
+
+
+def mask_identity(preparation: Preparation) -> dict[str, str]:
+    """Return what tells a mask that was given for all runs alike from others."""
+    given = preparation.mask.given
+    return {"MaskIdentity": given} if given else {}
 
 
 def column_map_sidecar(job: Job, preparation: Preparation, product: Product) -> dict[str, Any]:
@@ -100,6 +107,7 @@ def atlas_sidecar(job: Job, plan: AtlasPlan) -> dict[str, Any]:
         "Description": f"Atlas {plan.choice.name} on the grid of the run, by nearest neighbour.",
         "Sources": [job.dataset.uri(path) for path in files],
         **spatial(job),
+        "AtlasIdentity": plan.identity,
         "Fingerprint": plan.labels.fingerprint,
     }
 
@@ -112,6 +120,8 @@ def coverage_sidecar(job: Job, preparation: Preparation, plan: AtlasPlan) -> dic
             job.dataset.uri(plan.labels.path),
             job.dataset.uri(preparation.mask.product.path),
         ],
+        **mask_identity(preparation),
+        "AtlasIdentity": plan.identity,
         "index": {"Description": "Label of the region in the atlas."},
         "name": {"Description": "Name of the region, and of its column in the signals."},
         "voxels": {"Description": "Voxels of the region that its signal is the mean of."},
@@ -169,6 +179,7 @@ def signals_sidecar(
     sources = [path for path in (run.bold, run.confounds) if path]
     displacement = mean_displacement(preparation)
     is_voxels = product is plan.voxels
+    atlas = next((one for one in preparation.atlases if one.labels is column_map), None)
     what = "each voxel of the mask" if is_voxels else "each region of the atlas"
     return {
         "Description": f"Cleaned signal of {what}: a column each, a row per volume.",
@@ -178,6 +189,8 @@ def signals_sidecar(
         "Sources": [job.dataset.uri(path) for path in sources],
         "SpatialReference": spatial(job)["SpatialReference"],
         "MaskFile": job.dataset.uri(preparation.mask.product.path),
+        **mask_identity(preparation),
+        **({} if atlas is None else {"AtlasIdentity": atlas.identity}),
         "ColumnMap": job.dataset.uri(column_map.path),
         "VolumesFile": job.dataset.uri(plan.volumes.path),
         "Rows": "all volumes" if job.options.keep_censored else "kept volumes",

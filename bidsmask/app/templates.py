@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
+from bidsmask.bids.entities import Entities
 from bidsmask.bids.templates import (
     OWN_SPACES,
     Template,
@@ -16,6 +17,12 @@ from bidsmask.bids.templates import (
 )
 from bidsmask.errors import UnusableImage
 from bidsmask.images.image import Image, open_image
+
+
+def template_of(path: Path) -> Template:
+    """Return the template that a map of TemplateFlow's is of, by its name."""
+    entities = Entities.parse(path.name)
+    return Template(entities.get("tpl") or "", entities.get("cohort") or "")
 
 
 def template_map(job: Job, image: Image, tissue: Tissue, notes: Notes) -> Path:

@@ -128,7 +128,7 @@ TOUCHED = {
     "the series": ((), edit_series, SIGNALS),
     "the mask": ((), edit_mask, ALL_OF_MASK),
     "names of regions": ((), edit_names, {"labels", "coverage", "regions"}),
-    "labels of regions": ((), edit_labels, {"labels", "coverage", "regions"}),
+    "labels of regions": (("--force",), edit_labels, {"labels", "volumes", *ALL_OF_MASK}),
     "the repetition time": ((), edit_timing, {"volumes", *SIGNALS}),
     "the start": ((), edit_start, SIGNALS),
     "a lost sidecar": ((), lose_sidecar, {"coverage"}),

@@ -18,12 +18,20 @@ from bidsmask.errors import Finding, UnequalChoices
 # The keys of sidecars that tell choices. What the data decide is not among them: the columns
 # that a strategy finds in the confounds, what is censored, repetition times.
 CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "mask": ("StrategyArguments",),
+    "mask": ("StrategyArguments", "MaskIdentity"),
     "column map": (),
-    "atlas": (),
-    "coverage": (),
+    "atlas": ("AtlasIdentity",),
+    "coverage": ("AtlasIdentity", "MaskIdentity"),
     "volumes": ("Thresholds",),
-    "signals": ("Statistic", "Rows", "Units", "SmoothingFWHM", "Cleaning"),
+    "signals": (
+        "Statistic",
+        "Rows",
+        "Units",
+        "SmoothingFWHM",
+        "Cleaning",
+        "AtlasIdentity",
+        "MaskIdentity",
+    ),
 }
 DECIDED_BY_DATA: Final = ("Cleaning.Regressors", "Cleaning.DroppedRegressors")
 
@@ -46,17 +54,17 @@ def conflict_of(group: str, name: ProductName, runs: Sequence[RunOutputs]) -> Un
     """Return why the products of one name cannot be joined; None where they can."""
     where = f"{name} of {group}"
     having = [(run, run.products[name]) for run in runs if name in run.products]
-    for key in CHOICES[name.kind]:
-        told = [(run.label, product.metadata.get(key)) for run, product in having]
-        differing = _differing(key, told)
-        if differing is not None:
-            return _unequal(where, *differing)
     by_mask: dict[str, list[str]] = defaultdict(list)
     for run, product in having:
         by_mask[mask_of(product)].append(run.label)
     masks = [run.masks[one] for run, product in having if (one := mask_of(product)) in run.masks]
     if len(by_mask) > 1 and not all(map(is_by_itself, masks)):
         return _unequal(where, "the mask", by_mask, CHOOSE)
+    for key in CHOICES[name.kind]:
+        told = [(run.label, product.metadata.get(key)) for run, product in having]
+        differing = _differing(key, told)
+        if differing is not None:
+            return _unequal(where, *differing)
     return None
 
 
