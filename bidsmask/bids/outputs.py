@@ -365,5 +365,5 @@ def _regular_size(entry: os.DirEntry[str]) -> int:
     except OSError as error:
         raise UnusableTable(entry.path, f"cannot be read ({error.strerror})", _AGAIN) from error
     if not stat.S_ISREG(status.st_mode):
-        raise UnusableTable(entry.path, "is not a file", _AGAIN)
+        raise UnusableTable(entry.path, "is not a file", f"Remove it. {_AGAIN}")
     return status.st_size

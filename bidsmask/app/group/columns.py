@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsmask.app.group.masks import AGAIN
+from bidsmask.app.group.remedy import EACH, REMOVE, advising_removal
 from bidsmask.app.group.task import GroupWork
 from bidsmask.bids.tables import read_table
 from bidsmask.errors import UnusableTable
@@ -60,12 +60,13 @@ def read_columns(path: Path) -> tuple[GroupColumns, pd.DataFrame]:
     UnusableTable
         If one of the two is not there, or not in each row.
     """
-    table = read_table(path, text=("name",))
+    with advising_removal():
+        table = read_table(path, text=("name",))
     for column in ("index", "name"):
         if column not in table or table[column].isna().any():
-            raise UnusableTable(path, f"does not have {column!r} for each region", AGAIN)
+            raise UnusableTable(path, f"does not have {column!r} for each region", REMOVE)
     if table["index"].dtype.kind not in "if":
-        raise UnusableTable(path, "has an index that is no number", AGAIN)
+        raise UnusableTable(path, "has an index that is no number", REMOVE)
     return GroupColumns(tuple(table["name"]), tuple(table["index"].tolist())), table
 
 
@@ -85,7 +86,7 @@ def usual_columns(work: GroupWork, columns: Mapping[str, GroupColumns]) -> Group
     """
     label = work.task.label
     if not columns:
-        raise UnusableTable(label, "has no run that can be read", AGAIN)
+        raise UnusableTable(label, "has no run that can be read", EACH)
     (usual, n_usual), *others = Counter(columns.values()).most_common()
     if others and 2 * n_usual <= len(columns):
         problem = f"has {1 + len(others)} sets of columns, none of which most runs have"

@@ -13,7 +13,7 @@ import pandas as pd
 from bidsmask.app.group.agreement import in_short
 from bidsmask.app.group.cohort import Cohort, RunGroup
 from bidsmask.app.group.columns import GroupColumns, read_columns, usual_columns
-from bidsmask.app.group.masks import AGAIN
+from bidsmask.app.group.remedy import REMOVE
 from bidsmask.app.group.run_outputs import RunOutputs
 from bidsmask.app.group.task import GroupTask, GroupWork
 from bidsmask.bids.outputs import WrittenProduct
@@ -86,10 +86,10 @@ def read_coverage(product: WrittenProduct) -> tuple[GroupColumns, npt.NDArray[np
     columns, table = read_columns(product.path)
     coverage = table.get("coverage")
     if coverage is None or coverage.dtype.kind not in "if":
-        raise UnusableTable(product.path, "has no column of numbers `coverage`", AGAIN)
+        raise UnusableTable(product.path, "has no column of numbers `coverage`", REMOVE)
     shares = coverage.to_numpy(np.float64)
     if not ((shares >= 0) & (shares <= 1) | np.isnan(shares)).all():
-        raise UnusableTable(product.path, "has a coverage that is no share from 0 to 1", AGAIN)
+        raise UnusableTable(product.path, "has a coverage that is no share from 0 to 1", REMOVE)
     return columns, shares
 
 

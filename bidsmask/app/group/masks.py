@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidsmask.app.group.cohort import MASKS, Cohort, RunGroup
+from bidsmask.app.group.remedy import EACH, REMOVE
 from bidsmask.app.group.task import GroupTask, GroupWork, Source, said_by_all
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import DataError, Finding, GridMismatch, UnequalChoices, UnusableMask
@@ -95,7 +96,7 @@ def usual_grid(work: GroupWork, group: RunGroup) -> Grid:
         else:
             grids.append((grid, [(run, mask)]))
     if not grids:
-        raise UnusableMask(group.label, "has no mask that can be read", AGAIN)
+        raise UnusableMask(group.label, "has no mask that can be read", EACH)
     usual, most = max(grids, key=lambda one: len(one[1]))
     if len(grids) > 1 and 2 * len(most) <= len(work.sources):
         shapes = ", ".join(f"{grid.shape} in {len(there)} runs" for grid, there in grids)
@@ -108,7 +109,6 @@ def usual_grid(work: GroupWork, group: RunGroup) -> Grid:
     return usual
 
 
-AGAIN: Final = "Run the participant level again."
 SELECT: Final = "Select runs of one grid by their labels."
 
 
@@ -125,7 +125,7 @@ def masks_on(work: GroupWork, grid: Grid) -> Iterator[NDArray[np.bool_]]:
 
 def damaged(error: DataError) -> DataError:
     """Return the error with the advice that mends a file of the participant level."""
-    return type(error)(error.where, error.problem, f"Remove it. {AGAIN}")
+    return type(error)(error.where, error.problem, REMOVE)
 
 
 def mask_sidecar(

@@ -14,8 +14,8 @@ import pandas as pd
 
 from bidsmask.app.group.cohort import Cohort, RunGroup
 from bidsmask.app.group.columns import GroupColumns, read_columns, usual_columns
-from bidsmask.app.group.masks import AGAIN
 from bidsmask.app.group.participants import PARTICIPANTS, read_participants
+from bidsmask.app.group.remedy import AGAIN, EACH, REMOVE_BOTH, advising_removal
 from bidsmask.app.group.run_outputs import ProductName, RunOutputs
 from bidsmask.app.group.task import GroupTask, GroupWork, Source, said_by_all
 from bidsmask.bids.outputs import WrittenProduct
@@ -111,7 +111,7 @@ def make_stack(work: GroupWork, group: RunGroup, name: ProductName) -> None:
                 raise
         else:
             return
-    raise UnusableTable(work.task.label, "has no run that can be read", AGAIN)
+    raise UnusableTable(work.task.label, "has no run that can be read", EACH)
 
 
 def sources_of(work: GroupWork, name: ProductName) -> list[Source]:
@@ -141,14 +141,15 @@ def columns_of_runs(work: GroupWork, name: ProductName) -> dict[str, GroupColumn
 
 def columns_of(signals: WrittenProduct, atlas: WrittenProduct | None) -> GroupColumns:
     """Return the columns of signals, with their labels from the table of the atlas."""
-    names = tuple(read_names(signals.path))
+    with advising_removal():
+        names = tuple(read_names(signals.path))
     if atlas is None:
         return GroupColumns(names)
     columns, _ = read_columns(atlas.data[1])
     if columns.names != names:
         difference = GroupColumns(columns.names).difference(GroupColumns(names))
-        problem = f"is not of the atlas beside it: {difference}"
-        raise UnusableTable(signals.path, problem, AGAIN)
+        problem = f"is not of the atlas in {atlas.data[1].name}: {difference}"
+        raise UnusableTable(signals.path, problem, REMOVE_BOTH)
     return columns
 
 
@@ -194,16 +195,18 @@ def read_run(
     DataError
         They cannot be read, or are not of each other or of these columns.
     """
-    names, values = read_signals(signals.path)
+    with advising_removal():
+        names, values = read_signals(signals.path)
     if tuple(names) != columns.names:
         raise UnusableTable(signals.path, "was changed meanwhile", AGAIN)
     product, volumes = run.volumes.get(signals.entities["desc"]), None
     if product is not None:
-        volumes = read_table(product.path, text=_TEXT)
+        with advising_removal():
+            volumes = read_table(product.path, text=_TEXT)
         n_rows = n_rows_of(volumes, signals)
         if n_rows is not None and n_rows != len(values):
             problem = f"has {len(values)} rows, but {product.path.name} tells of {n_rows}"
-            raise UnusableTable(signals.path, problem, AGAIN)
+            raise UnusableTable(signals.path, problem, REMOVE_BOTH)
     return StackedRun(
         name=run.entities.without(*dict(group.entities.pairs)).name(suffix="", extension=""),
         participant_id=f"sub-{run.participant}",

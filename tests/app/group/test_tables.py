@@ -240,7 +240,7 @@ def test_signals_that_are_not_of_the_atlas_beside_them_are_left_out(tmp_path, ca
     path = file_of(root, "02", "_desc-simple_timeseries.tsv")
     path.write_text(path.read_text().replace("block2", "other", 1))
     assert run_group(root) == 1
-    assert "is not of the atlas beside it: column 2" in capsys.readouterr().err
+    assert "blocks_dseg.tsv: column 2" in capsys.readouterr().err
     assert stacked(root) == ["sub-01", "sub-03"]
 
 
