@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from bidsmask.app.checks import check, check_text
+from bidsmask.app.checks import GROUP_FIELDS, check, check_text
 from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options
 from bidsmask.errors import MissingInput, UsageError
 
@@ -121,6 +121,8 @@ def parse(arguments: list[str]) -> Options:
     given = vars(parser().parse_args([dashed(text) for text in arguments]))
     config = given.pop("config", None)
     values = read_config(config) if config else {}
+    if given["analysis_level"] == "group":
+        values = {name: value for name, value in values.items() if name in GROUP_FIELDS}
     values |= {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     options = Options(**values)
     check(options)

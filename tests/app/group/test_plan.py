@@ -487,6 +487,20 @@ def test_the_config_of_a_run_repeats_it(output, tmp_path):
     assert masks_of(output) == before
 
 
+def test_the_config_of_the_participant_level_serves_the_group_level(output, tmp_path, capsys):
+    config = tmp_path / "options.toml"
+    config.write_text(
+        'atlas = ["/nowhere/atlas.nii.gz"]\nconfounds = ["simple", "scrubbing"]\nhigh_pass = 0.01\n'
+        'mask_only = true\nmask_strategy = "derivative"\nparticipant_label = ["1", "2"]\n'
+    )
+    assert run_group(output, "--config", config) == 0
+    assert group_sidecar(output, "desc-majority_mask")["Runs"] == 2
+    assert run_group(output, "--config", config, "--high-pass", "0.01") == 64
+    assert "--high-pass does nothing at the group level" in capsys.readouterr().err
+    config.write_text("high_pas = 0.01\n")
+    assert run_group(output, "--config", config) == 64
+
+
 def test_the_first_failure_can_stop_the_rest(output):
     unfinished(mask_file(output, "3"))
     assert run_group(output, "--stop-on-first-crash") == 65
