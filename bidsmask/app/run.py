@@ -203,7 +203,8 @@ def group_outcomes(
             return
         screen.step(step)
         ledger.note(step.findings)
-        if step.outcome is not None:
+        is_at_odds = step.task is not None and step.task.conflict is not None
+        if step.outcome is not None and not is_at_odds:
             yield step.outcome
         elif step.task is not None:
             for outcome in do_task(step.task, cohort, options):

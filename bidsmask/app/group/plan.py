@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from bidsmask.app.group.absent import absent
 from bidsmask.app.group.cohort import Cohort
 from bidsmask.app.group.coverage import coverage_tasks
 from bidsmask.app.group.masks import mask_tasks, notes_on_space
+from bidsmask.app.group.outdated import orphans, withdrawn
 from bidsmask.app.group.participants import read_participants
 from bidsmask.app.group.quality_table import quality_tasks
 from bidsmask.app.group.stacks import stack_tasks
@@ -41,8 +44,11 @@ def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:
     yield Step("", findings=(*cohort.findings, *unsure, *missed, *notes))
     for participant, findings in cohort.unfinished.items():
         yield Step(participant, outcome=left_out(f"sub-{participant}", participant, findings))
+    made: set[Path] = set()
     for task in group_tasks(cohort):
+        made.update(product.sidecar for product in task.products)
         yield preflight_of(task, options)
+    yield Step("", findings=tuple(orphans(cohort.output, made, options)))
 
 
 def left_out(label: str, participant: str, findings: tuple[Finding, ...]) -> Outcome:
@@ -61,7 +67,7 @@ def preflight_of(task: GroupTask, options: Options) -> Step:
 
 
 def do_task(task: GroupTask, cohort: Cohort, options: Options) -> Iterator[Outcome]:
-    """Do a task, whatever happens in it.
+    """Do a task, whatever happens in it; one that is at odds only takes back what was made of it.
 
     Yields
     ------
@@ -69,11 +75,16 @@ def do_task(task: GroupTask, cohort: Cohort, options: Options) -> Iterator[Outco
         A failed one for each run that was left out on the way, then that of the task.
     """
     start = time.perf_counter()
+    if task.conflict is not None:
+        yield withdrawn(Outcome.failed(task.label, "", task.conflict), task, options)
+        return
     work = GroupWork(task, cohort, options)
     try:
         task.make(work)
     except Exception as error:
         outcome = Outcome.failed(task.label, "", error)
+        if isinstance(error, DataError):
+            outcome = withdrawn(replace(outcome, outputs=tuple(work.written)), task, options)
     else:
         outcome = Outcome(
             task.label,

@@ -146,3 +146,87 @@ def test_quality_follows_the_mask_that_is_chosen(tmp_path, strategies):
     rows = (output / "desc-group_qc.tsv").read_text().splitlines()
     column = rows[0].split("\t").index("mask_strategy")
     assert {row.split("\t")[column] for row in rows[1:]} == {strategies[-1]}
+
+
+# What must not look finished any more
+
+
+def at_odds(output: Path) -> None:
+    for path in func(output, "2").glob("*.json"):
+        change_sidecar(path, SmoothingFWHM=6.0, StrategyArguments={"opening": 1}, AtlasIdentity="x")
+
+
+def of_task(output: Path, task: str) -> list[str]:
+    return sorted(path.name for path in output.glob(f"task-{task}_*"))
+
+
+def test_products_that_cannot_be_joined_any_more_are_withdrawn(tmp_path, capsys):
+    output = write_outputs(tmp_path / "out", "123", tasks=("rest", "faces"))
+    assert run_group(output) == 0
+    faces = of_task(output, "faces")
+    assert len(of_task(output, "rest")) == len(faces) == 10
+    notes = output / f"{GROUP}_desc-mine_mask.json"
+    notes.write_text('{"Fingerprint": "mine"}')
+    for path in func(output, "2").glob("*task-rest*.json"):
+        change_sidecar(path, SmoothingFWHM=6.0, StrategyArguments={"a": 1}, AtlasIdentity="x")
+    before = contents(output)
+    assert run_group(output, "--dry-run") == 1
+    assert run_group(output, "--participant-label", "2", "3") == 1
+    assert {name for name in before if name.startswith("task-rest")} <= contents(output).keys()
+    capsys.readouterr()
+    assert run_group(output) == 1
+    said = capsys.readouterr().err
+    assert "warning: withdrawn" in said
+    assert of_task(output, "rest") == [notes.name]
+    assert of_task(output, "faces") == faces
+    write_outputs(output, "123")
+    assert run_group(output) == 0
+    assert len(of_task(output, "rest")) == 11
+
+
+def test_products_that_can_no_longer_be_read_are_withdrawn(tmp_path):
+    output = write_outputs(tmp_path / "out", "123", with_signals=False)
+    assert run_group(output) == 0
+    assert len(of_task(output, "rest")) == 6
+    for path in output.glob("sub-*/func/*_mask.nii.gz"):
+        path.write_bytes(b"no image")
+    assert run_group(output) == 1
+    assert of_task(output, "rest") == []
+
+
+def test_what_is_not_ours_is_never_removed(tmp_path):
+    output = write_outputs(tmp_path / "out", "123", with_signals=False)
+    names = [f"{GROUP}_desc-{one}" for one in ("majority_mask", "share_probseg")]
+    (output / f"{names[0]}.json").write_text('{"Description": "by hand"}')
+    (output / f"{names[0]}.nii.gz").write_bytes(b"mine")
+    (tmp_path / "linked.json").write_text(
+        '{"Fingerprint": "", "Sources": [], "LeftOut": {}, "Runs": 1}'
+    )
+    (output / f"{names[1]}.json").symlink_to(tmp_path / "linked.json")
+    at_odds(output)
+    before = contents(output)
+    assert run_group(output) == 1
+    after = contents(output)
+    assert all(after[name] == before[name] for name in before)
+
+
+def test_products_of_which_there_are_no_runs_any_more_are_named_and_stay(tmp_path, capsys):
+    output = write_outputs(tmp_path / "out", "123", tasks=("rest", "faces"))
+    assert run_group(output) == 0
+    faces = of_task(output, "faces")
+    for path in output.glob("sub-*/func/*task-faces*"):
+        path.unlink()
+    before = contents(output)
+    capsys.readouterr()
+    assert run_group(output, "--dry-run") == 0
+    assert "to which no run belongs any more" in "".join(capsys.readouterr())
+    assert contents(output) == before
+    assert run_group(output) == 0
+    told = "".join(path.read_text() for path in output.glob("logs/*/findings.tsv"))
+    sidecars = [name for name in faces if name.endswith(".json")]
+    assert len(sidecars) == 5
+    assert all(f"{name}\ttells of a group product" in told for name in sidecars)
+    assert of_task(output, "faces") == faces
+    capsys.readouterr()
+    assert run_group(output, "--task-label", "rest") == 0
+    assert "to which no run belongs any more" not in "".join(capsys.readouterr())
