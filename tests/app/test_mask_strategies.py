@@ -109,6 +109,7 @@ def test_a_template_mask_comes_from_the_runs_own_space(
     sidecar = output.sidecar(f"desc-{name}_mask.json")
     assert sidecar["Sources"] == [source.name]
     assert sidecar["Type"] == ("Brain" if strategy == "whole-brain-template" else "ROI")
+    assert sidecar["MaskIdentity"] == SPACE
     assert sorted(home.rglob("*")) == before
 
 

@@ -161,6 +161,7 @@ def read_cohort(options: Options) -> Cohort:
     runs: list[RunOutputs] = []
     seen: list[Entities] = []
     findings: list[Finding] = []
+    twice: list[Finding] = []
     unfinished: dict[str, tuple[Finding, ...]] = {}
     for found in scan_outputs(output, set(labels)):
         theirs = runs_of(found, chosen_mask)
@@ -171,9 +172,13 @@ def read_cohort(options: Options) -> Cohort:
         findings += [one for one in found.findings if one.severity != "error"]
         broken = [one for one in found.findings if one.severity == "error"]
         broken += [one.finding for one in found.unfinished if is_wanted(one.entities, wanted)]
-        broken += [meant_twice(same) for same in doubled]
+        named_twice = [meant_twice(same) for same in doubled]
+        twice += named_twice
+        broken += named_twice
         if broken:
             unfinished[found.participant] = tuple(broken)
+    if twice and not runs:
+        raise NothingSelected(twice[0].where, twice[0].problem, twice[0].advice)
     refuse_nothing(options, seen, runs)
     asked = [one for one in asked_labels(options) if not any(map(one.selects, seen))]
     findings += [unused_label(one, seen) for one in asked]
