@@ -14,6 +14,7 @@ from bidsmask.app.notes import Notes
 from bidsmask.bids.atlases import RegionColumns, find_atlas_table
 from bidsmask.bids.description import atlas_copies
 from bidsmask.bids.entities import Entities
+from bidsmask.bids.templates import how_to_fetch
 from bidsmask.errors import (
     DamagedFile,
     MissingInput,
@@ -79,9 +80,11 @@ def atlas_choice(text: str) -> AtlasChoice:
     # A file whose own name holds an = is that file.
     image = whole if whole.exists() or not image_text else Path(image_text)
     given = Path(table_text) if image is not whole else None
-    for path in (image, given):
-        if path is not None and not path.is_file():
-            raise MissingInput(str(path), "is not there", "Is the path of --atlas right?")
+    for path in filter(None, (image, given)):
+        refuse_missing(path)
+    table = find_atlas_table(image, given)
+    if table is not None:
+        refuse_missing(table)
     entities = Entities.parse(image.name)
     parts = [entities.get(key) for key in ("atlas", "seg", "scale", "desc")]
     stem = re.sub(r"\.nii(\.gz)?$", "", image.name)
@@ -89,9 +92,18 @@ def atlas_choice(text: str) -> AtlasChoice:
     return AtlasChoice(
         name=re.sub("[^A-Za-z0-9]", "", name) or "atlas",
         image=image,
-        table=find_atlas_table(image, given),
+        table=table,
         space=entities.get("space") or entities.get("tpl") or "",
     )
+
+
+def refuse_missing(path: Path) -> None:
+    """Raise MissingInput where a file is not there, or lies empty as TemplateFlow leaves it."""
+    fetch = how_to_fetch(path.name)
+    if not path.is_file():
+        raise MissingInput(str(path), "is not there", fetch or "Is the path of --atlas right?")
+    if fetch and path.stat().st_size == 0:
+        raise MissingInput(str(path), "is empty (0 bytes): it was not fetched", fetch)
 
 
 def refuse_another(choice: AtlasChoice, known: str, output: Path) -> None:

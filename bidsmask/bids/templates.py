@@ -26,6 +26,16 @@ TISSUES: Final[dict[Tissue, tuple[str, dict[str, str]]]] = {
 # Spaces of one participant's own, where no template lies.
 OWN_SPACES: Final = frozenset({"", "T1w", "T2w", "anat", "individual", "fsnative"})
 
+# The client's words for entities that are texts.
+_WORDS: Final = {
+    "hemi": "hemi",
+    "space": "space",
+    "atlas": "atlas",
+    "segmentation": "seg",
+    "scale": "scale",
+    "label": "label",
+    "desc": "desc",
+}
 _NAMES_IN_CLIENT: Final = "templateflow/conf/templateflow-skel.zip"
 
 
@@ -121,7 +131,7 @@ def find_template_maps(
     if not names:
         kind = "brain mask" if tissue == "brain" else f"map of {tissue}"
         raise UnusableImage(str(template), f"has no {kind} in TemplateFlow")
-    raise _not_fetched(home, template, tissue, names, resolution)
+    raise _not_fetched(home, names, resolution)
 
 
 def _is_map(name: str, template: Template, tissue: Tissue) -> bool:
@@ -141,14 +151,13 @@ def _names_in_client() -> frozenset[str]:
     try:
         archive = Path(str(distribution("templateflow").locate_file(_NAMES_IN_CLIENT)))
         with zipfile.ZipFile(archive) as listed:
-            return frozenset(name.rpartition("/")[2] for name in listed.namelist())
+            names = (name.rpartition("/")[2] for name in listed.namelist())
+            return frozenset(name for name in names if name.startswith("tpl-"))
     except (PackageNotFoundError, OSError, zipfile.BadZipFile):
         return frozenset()
 
 
-def _not_fetched(
-    home: Path, template: Template, tissue: Tissue, names: Iterable[str], resolution: str
-) -> MissingCompanion:
+def _not_fetched(home: Path, names: Iterable[str], resolution: str) -> MissingCompanion:
     """Return the error that names one file and says how to fetch it."""
 
     def fineness(name: str) -> tuple[bool, int]:
@@ -156,14 +165,19 @@ def _not_fetched(
         return label != plain_label(resolution), int(label) if label.isdecimal() else 0
 
     name = min(sorted(names), key=fineness)
+    return MissingCompanion(name, f"is not in TEMPLATEFLOW_HOME ({home})", how_to_fetch(name))
+
+
+def how_to_fetch(name: str) -> str:
+    """Return the advice how to get a file of TemplateFlow's; empty where it is none by its name."""
     entities = Entities.parse(name)
-    suffix, described = TISSUES[tissue]
-    numbers = {"cohort": template.cohort, "resolution": plain_label(entities.get("res") or "")}
-    words = [f"{key}={number}" for key, number in numbers.items() if number]
-    words += [f"{key}={value!r}" for key, value in [*described.items(), ("suffix", suffix)]]
-    fetch = f"from templateflow import api; api.get({template.name!r}, {', '.join(words)})"
-    return MissingCompanion(
-        name,
-        f"is not in TEMPLATEFLOW_HOME ({home})",
-        f'Fetch it where there is a network: python -c "{fetch}"',
-    )
+    template = entities.get("tpl")
+    if not template or not name.startswith("tpl-"):
+        return ""
+    get = dict(entities.pairs).get
+    numbers = {"cohort": get("cohort"), "resolution": plain_label(get("res") or "")}
+    texts = {word: get(key) for word, key in _WORDS.items()} | {"suffix": entities.suffix}
+    words = [repr(template), *(f"{key}={number}" for key, number in numbers.items() if number)]
+    words += [f"{key}={text!r}" for key, text in texts.items() if text]
+    fetch = f"from templateflow import api; api.get({', '.join(words)})"
+    return f'Fetch it where there is a network: python -c "{fetch}"'

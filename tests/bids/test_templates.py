@@ -106,6 +106,7 @@ def test_an_unknown_space_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UnusableImage, match="Mars is no template of TemplateFlow") as caught:
         find_template_maps(tmp_path, Template("Mars"), "brain", "")
     assert "MNI152NLin2009cAsym, MNI152NLin2009cSym, MNI152NLin6Asym" in caught.value.advice
+    assert all(name.isalnum() for name in caught.value.advice[len("It has ") : -1].split(", "))
 
 
 def test_a_template_without_such_a_map_says_so(tmp_path: Path) -> None:
