@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidsmask.app.notes import Notes
-from bidsmask.bids.atlases import RegionColumns, find_atlas_table
-from bidsmask.bids.description import atlas_copies
+from bidsmask.bids.atlases import RegionColumns, atlas_copy, find_atlas_table
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.templates import how_to_fetch
 from bidsmask.errors import (
@@ -108,7 +107,7 @@ def refuse_missing(path: Path) -> None:
 
 def refuse_another(choice: AtlasChoice, known: str, output: Path) -> None:
     """Raise UnequalChoices where an output keeps another image under the name of an atlas."""
-    copy, *_ = atlas_copies(output, choice.name, choice.image, choice.table).values()
+    copy = atlas_copy(output, choice.name, choice.image)
     with suppress(DamagedFile, UnusableImage):  # a copy that is not there, or is damaged
         if identity(copy) != known:
             raise UnequalChoices(

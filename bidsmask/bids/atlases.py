@@ -73,6 +73,12 @@ def _inherited(image: Path, stem: str) -> Path | None:
     return found if found and shared(found) else None
 
 
+def atlas_copy(output: Path, name: str, image: Path) -> Path:
+    """Return where an output keeps the image of an atlas, as it was used."""
+    extension = ".nii.gz" if image.name.lower().endswith(".gz") else ".nii"
+    return output / "atlases" / f"atlas-{name}_dseg{extension}"
+
+
 def read_region_names(path: Path) -> dict[Label, str]:
     """Read what a table calls each index.
 

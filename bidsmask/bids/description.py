@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bidsmask._version import __version__
+from bidsmask.bids.atlases import atlas_copy
 from bidsmask.bids.dataset import (
     APP,
     DESCRIPTION,
@@ -206,23 +207,16 @@ def publish_atlas(output: Path, name: str, image: Path, table: Path | None) -> N
         Of the atlas; None for a table that there is not.
     """
     about = {"Name": "Atlases as used", "BIDSVersion": BIDS_VERSION, "DatasetType": "atlas"}
-    _publish_changed(output / "atlases/dataset_description.json", json_bytes(about))
+    copy = atlas_copy(output, name, image)
+    _publish_changed(copy.with_name(DESCRIPTION), json_bytes(about))
     try:
-        for given, copy in atlas_copies(output, name, image, table).items():
-            _publish_changed(copy, given.read_bytes())
+        _publish_changed(copy, image.read_bytes())
+        if table is not None:
+            _publish_changed(copy.with_name(f"atlas-{name}_dseg{table.suffix}"), table.read_bytes())
     except OSError as error:
         raise DamagedFile(image, f"cannot be kept ({error.strerror})") from error
     description = {"AtlasName": name, "License": "unknown"}
     _publish_changed(output / f"atlas-{name}_description.json", json_bytes(description))
-
-
-def atlas_copies(output: Path, name: str, image: Path, table: Path | None) -> dict[Path, Path]:
-    """Return where the image and then the table of an atlas are kept, by where they lie."""
-    extension = ".nii.gz" if image.name.lower().endswith(".gz") else ".nii"
-    extensions = {image: extension, **({table: table.suffix} if table is not None else {})}
-    return {
-        path: output / "atlases" / f"atlas-{name}_dseg{extensions[path]}" for path in extensions
-    }
 
 
 def check_output(output: Path, raw: Path | None, derivatives: Sequence[Path] = ()) -> None:

@@ -129,7 +129,7 @@ def test_where_every_run_is_named_twice_there_is_nothing_to_join(tmp_path):
     output = write_outputs(tmp_path / "out", ())
     for resolution in ("2", "02"):
         write_run_outputs(output, "sub-1_task-rest", space=f"space-A_res-{resolution}")
-    with pytest.raises(NothingSelected, match="res-02 means the same run as .*res-2"):
+    with pytest.raises(NothingSelected, match=r"res-02 means the same run as .*res-2"):
         cohort_of(output)
 
 
