@@ -82,12 +82,12 @@ def positional() -> list[Input]:
     level = "participant: every run; group: all that the participant level wrote"
     return [
         option_input("bids_dir", "File", BIDS_DIR_HELP, optional=False),
-        option_input("output_dir", "String", OUTPUT_DIR_HELP),
+        option_input("output_dir", "String", OUTPUT_DIR_HELP, optional=False),
         option_input(
             "existing_output_dir",
             "File",
             # Its rules want this form, but its command line leaves the second form out.
-            "the same folder where it is there already; bosh itself takes output_dir alone",
+            "not used by bosh, which takes output_dir alone: the same folder, as its rules want it",
             **{"value-key": "[OUTPUT_DIR]"},
         ),
         option_input(
@@ -161,22 +161,12 @@ def value_of(one: dataclasses.Field[Any]) -> Input:
 
 
 def groups(headings: dict[str, list[Input]]) -> list[dict[str, Any]]:
-    """Return the headings of the help, and the two forms of the output."""
-    forms = ["output_dir", "existing_output_dir"]
+    """Return the headings of the help."""
     return [
         {
-            "id": "output",
-            "name": "Output folder",
-            "members": forms,
-            "mutually-exclusive": True,
-            "one-is-required": True,
-        },
-        *(
-            {
-                "id": heading.replace(" ", "_"),
-                "name": heading.capitalize(),
-                "members": [one["id"] for one in members if one["id"] not in forms],
-            }
-            for heading, members in headings.items()
-        ),
+            "id": heading.replace(" ", "_"),
+            "name": heading.capitalize(),
+            "members": [one["id"] for one in members],
+        }
+        for heading, members in headings.items()
     ]

@@ -113,6 +113,18 @@ def test_the_groups_are_the_headings_of_the_help():
         assert one.name in members[one.metadata["group"]]
 
 
+def test_the_readme_names_the_image_as_the_descriptor_does():
+    image = DESCRIPTOR["container-image"]["image"]
+    assert f"`docker tag bidsmask {image}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_call_of_the_readme_gives_what_the_descriptor_knows_and_wants():
+    [call] = re.findall(r"```json\n(.*)\n```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    given = json.loads(call)
+    wanted = {name for name, one in INPUTS.items() if not one["optional"]}
+    assert wanted <= given.keys() <= INPUTS.keys()
+
+
 # By Boutiques
 
 
@@ -174,6 +186,18 @@ def test_a_launch_runs_the_demo(tmp_path, tmp_path_factory):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 done, 0 up to date, 0 failed." in done.stdout + done.stderr
     assert len(list((tmp_path / "out").glob("sub-02/func/*_timeseries.json"))) == 1
+
+
+@needs_bosh
+def test_the_output_by_its_other_name_alone_is_refused(tmp_path):
+    (tmp_path / "out").mkdir()
+    told = json.loads(invocation(tmp_path, "out"))
+    told["existing_output_dir"] = told.pop("output_dir")
+    (tmp_path / "call.json").write_text(json.dumps(told))
+    done = bosh(tmp_path, "exec", "simulate", "-i", "call.json", ROOT / "descriptor.json")
+    assert done.returncode != 0
+    assert "output_dir" in done.stdout + done.stderr
+    assert INPUTS["existing_output_dir"]["description"].startswith("not used by bosh")
 
 
 @needs_bosh
