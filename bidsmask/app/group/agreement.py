@@ -220,7 +220,7 @@ def uneven_products(group: str, runs: Sequence[RunOutputs]) -> Iterator[Finding]
         lost = [one for one in things if one not in told[label]]
         if lost:
             problem = f"has no {in_short(lost)}, which other runs of the task and space have"
-            advice = "It is left out of what is made of these."
+            advice = "What is made of these is made without it."
             yield Finding("warning", "product-missing", label, problem, advice, participants[label])
     for thing, having in rare.items():
         problem = f"has {thing} for {len(having)} of {len(runs)} runs: {in_short(having)}"
