@@ -130,8 +130,8 @@ def main() -> int:
     print(f"{'  solved':58}{likeness(found, solved(maps, 'local_regions'))}")
     labels = label_image()
     seconds, wall, found = best(lambda: connected_label_regions(labels, GRID)[0], repeats)
-    work = lambda: nilearn_regions.connected_label_regions(image_of(labels))  # noqa: E731
-    peer, peer_wall, image = best(work, repeats)
+    volume = image_of(labels)
+    peer, peer_wall, image = best(lambda: nilearn_regions.connected_label_regions(volume), repeats)
     same = "same" if np.array_equal(found, image.dataobj) else "other"
     numbers = f"{seconds:9.2f}{peer:9.2f}{peer / seconds:7.1f}{peer_wall / wall:7.1f}"
     print(f"{'connected_label_regions':26}{numbers}     {same} voxels, {found.max()} regions")

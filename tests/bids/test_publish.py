@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,7 @@ from bidsmask.bids.publish import (
     withdraw,
 )
 from bidsmask.errors import WritingFailed
-
-# Every way this module changes the disk.
-CALLS = (
-    "_make_folder",
-    "_create",
-    "_write",
-    "_truncate",
-    "_sync",
-    "_rename",
-    "_remove",
-    "_sync_folder",
-)
+from tests.make_faults import CALLS_OF_PUBLISH
 
 
 @pytest.fixture
@@ -55,14 +45,14 @@ def interrupt(monkeypatch):
 
             return inner
 
-        for name in CALLS:
+        for name in CALLS_OF_PUBLISH:
             monkeypatch.setattr(module, name, watched(name, ORIGINALS[name]))
         return count
 
     return interrupt
 
 
-ORIGINALS = {name: getattr(module, name) for name in CALLS}
+ORIGINALS = {name: getattr(module, name) for name in CALLS_OF_PUBLISH}
 
 
 def full_disk(name):
@@ -148,9 +138,13 @@ def test_a_link_in_the_place_is_replaced_not_written_through(tmp_path):
 
 def test_the_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     order = []
-    for name, call in ORIGINALS.items():
-        watched = lambda *a, name=name, call=call: order.append(name) or call(*a)  # noqa: E731
-        monkeypatch.setattr(module, name, watched)
+
+    def watched(name, *arguments):
+        order.append(name)
+        return ORIGINALS[name](*arguments)
+
+    for name in ORIGINALS:
+        monkeypatch.setattr(module, name, partial(watched, name))
     publish(tmp_path / "a", b"content")
     assert order == ["_make_folder", "_create", "_write", "_sync", "_rename", "_sync_folder"]
 
