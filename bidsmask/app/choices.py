@@ -54,8 +54,9 @@ def cleaning_choice(options: Options, strategy: str) -> CleaningChoice:
         min_volumes=options.min_volumes,
         min_seconds=options.min_seconds,
     )
+    # The parser and the config hold filter, padding and scale to their choices.
     temporal_filter = TemporalFilter(
-        kind=options.filter or "none",  # type: ignore[arg-type]  # argparse holds the choices
+        kind=options.filter or "none",  # type: ignore[arg-type]
         high_pass_hz=options.high_pass,
         low_pass_hz=options.low_pass,
         padding=options.padding,  # type: ignore[arg-type]
