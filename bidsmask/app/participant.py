@@ -17,6 +17,7 @@ import pandas as pd
 from bidsmask.app import sidecars
 from bidsmask.app.atlases import note_regions
 from bidsmask.app.job import Job, Outcome
+from bidsmask.app.masks import make_mask
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
@@ -28,11 +29,9 @@ from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, clean
 from bidsmask.errors import DataError
-from bidsmask.images.stream import mean_volume
 from bidsmask.images.write import Space, nifti_bytes
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
-from bidsmask.masks.strategies import STRATEGIES, compute_mask, read_mask
 from bidsmask.signals.atlas import read_atlas
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
@@ -135,11 +134,7 @@ class Work:
         if not self.is_wanted(plan.product):
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
                 return load_mask(plan.product.path, image.grid, plan.strategy)
-        if plan.source is not None:
-            mask = read_mask(plan.strategy, plan.source, image.grid, plan.arguments)
-        else:
-            mean = mean_volume(image, absolute=STRATEGIES[plan.strategy].takes_magnitude)
-            mask = compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path)
+        mask = make_mask(plan, image)
         content = nifti_bytes(mask.voxels, mask.grid, space=self.space)
         sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)
         self.publish(plan.product, [content], sidecar)

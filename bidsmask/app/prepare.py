@@ -13,11 +13,11 @@ import pandas as pd
 from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
+from bidsmask.app.masks import plan_mask
 from bidsmask.app.notes import Notes
-from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
+from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.products import Names, fingerprint, mask_name
 from bidsmask.app.sidecars import spatial
-from bidsmask.app.templates import template_map, template_of
 from bidsmask.app.timing import read_events, repetition_time, start_time
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.inheritance import read_sidecar
@@ -26,15 +26,9 @@ from bidsmask.cleaning.censoring import censor
 from bidsmask.cleaning.confounds import select_regressors
 from bidsmask.cleaning.operator import build_operator
 from bidsmask.cleaning.table import numbers, table_of_run
-from bidsmask.errors import (
-    GridMismatch,
-    MissingCompanion,
-    TooFewVolumes,
-    UnusableImage,
-)
+from bidsmask.errors import GridMismatch, TooFewVolumes, UnusableImage
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
-from bidsmask.masks.strategies import STRATEGIES, parse_arguments
 
 # Fewer degrees of freedom than this make a correlation of .5 a matter of chance (p > .05).
 FEW_DEGREES_OF_FREEDOM = 15
@@ -136,46 +130,6 @@ class Inputs:
             n_volumes=image.n_volumes,
             grid=(image.grid.shape, image.grid.affine.tolist()),
         )
-
-
-def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
-    """Decide how the mask is made, and whether that can be."""
-    run, options = job.run, job.options
-    strategy, reason = options.mask_strategy, "asked for"
-    if strategy == "auto":
-        strategy = "derivative" if run.mask is not None else "epi"
-        found = "has a" if run.mask is not None else "has no"
-        reason = f"auto: the preprocessing {found} mask for this run and space"
-    source = {"derivative": run.mask, "file": options.mask_file}.get(strategy)
-    if strategy == "derivative" and source is None:
-        raise MissingCompanion(
-            run.bold,
-            "has no brain mask beside it",
-            "Leave --mask-strategy out to compute one, or give --mask-file.",
-        )
-    arguments = parse_arguments(strategy, options.mask_args)
-    tissue = STRATEGIES[strategy].tissue
-    if tissue:
-        source = template_map(job, image, tissue, notes)
-    elif source is not None:
-        grid = open_image(source).grid
-        if not image.grid.is_same(grid):
-            raise GridMismatch(
-                source,
-                image.grid.difference(grid) + f" for {run.bold.name}",
-                "Give a mask on the grid of the run, or --mask-strategy epi.",
-            )
-    made_from = identity(source if source is not None else run.bold)
-    # What else comes from a file is on its own grid.
-    on_grid = [image.grid.shape, image.grid.affine.tolist()] if tissue else []
-    told = fingerprint("mask", strategy, arguments, made_from, spatial(job), *on_grid)
-    product = Names(job, mask_name(strategy)).mask(fingerprint(told, reason))
-    given = ""
-    if source is not None and tissue:
-        given = str(template_of(source))
-    elif strategy == "file":
-        given = made_from
-    return MaskPlan(strategy, reason, arguments, source, given, told, product)
 
 
 def plan_cleaning(
