@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -16,10 +17,14 @@ from bidsmask.cli import main
 from bidsmask.images.grid import Grid
 from bidsmask.images.write import nifti_bytes
 from tests.make_images import AFFINE
-from tests.make_runs import SHAPE, SPACE, brain
+from tests.make_runs import SHAPE, SPACE, brain, contents
 
 ATLAS = "blocks"
 REGIONS = ("block1", "block2", "block3", "block4")
+# The start of the names of group products.
+GROUP = f"task-rest_space-{SPACE}"
+# And the end of the names of the masks that they are made of.
+MASK = f"{GROUP}_desc-derivative_mask.nii.gz"
 CLEANING: Mapping[str, Any] = {
     "Strategy": "simple",
     "Regressors": ["trans_x", "csf"],
@@ -54,6 +59,15 @@ def write_outputs(
     for label in labels:
         for task in tasks:
             write_run_outputs(root, f"sub-{label}_task-{task}", **run)
+    return root
+
+
+def write_masks(root: Path) -> Path:
+    """Write an output of four participants with masks alone, each another, and return it."""
+    prepare_output(root, Origin({}), ())
+    for number, label in enumerate("1234"):
+        voxels = np.roll(brain(SHAPE), number % 3, axis=0)
+        write_run_outputs(root, f"sub-{label}_task-rest", voxels=voxels, with_signals=False)
     return root
 
 
@@ -170,3 +184,43 @@ def change_sidecar(path: Path, **changes: Any) -> None:
     """Change what a sidecar says; None takes a key out."""
     said = {**json.loads(path.read_text()), **changes}
     path.write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
+
+
+def file_of(root: Path, label: str, ending: str) -> Path:
+    """Return a file of a participant's run by the end of its name."""
+    [path] = root.glob(f"sub-{label}/func/*{ending}")
+    return path
+
+
+def lose_sidecar(path: Path) -> None:
+    """Make a product unfinished."""
+    path.with_name(path.name.replace(".nii.gz", ".json")).unlink()
+
+
+# What the group level wrote
+
+
+def sidecar_of(root: Path, name: str) -> dict[str, Any]:
+    """Return the sidecar of a group product."""
+    sidecar: dict[str, Any] = json.loads((root / f"{name}.json").read_text())
+    return sidecar
+
+
+def masks_of(root: Path) -> dict[str, str]:
+    """Return a digest of each file of the group masks."""
+    digests = contents(root)
+    return {
+        name: digests[name]
+        for name in digests
+        if name.startswith("task-") and ("_mask." in name or "_probseg." in name)
+    }
+
+
+def frame(table: h5py.Group) -> pd.DataFrame:
+    """Read a table of a stack."""
+    return pd.DataFrame(
+        {
+            name: column.asstr()[:] if column.dtype.kind == "S" else column[:]
+            for name, column in table.items()
+        }
+    )
