@@ -251,7 +251,7 @@ class Work:
             values = rows
 
         def write(handle: BinaryIO) -> None:
-            write_signals(handle, task.names, values)
+            write_signals(handle, task.names, values, n_processes=self.n_threads)
 
         is_gzipped = self.job.options.format == "tsv.gz"
         other = product.sidecar.with_suffix(".tsv" if is_gzipped else ".tsv.gz")

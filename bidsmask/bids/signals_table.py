@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from bidsmask.bids.signals_text import Signals, text_pieces
 from bidsmask.bids.tables import (
     MISSING,
     check_header,
@@ -25,19 +26,6 @@ from bidsmask.bids.tables import (
 )
 from bidsmask.errors import UnusableTable
 from bidsmask.images.source import open_bytes
-
-Signals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-
-# Numbers are turned to text in blocks of about this many cells, half a megabyte of text, which
-# stays in the cache: 35 million values/s against 23 for whole rows of voxels.
-_BLOCK_CELLS = 1 << 16
-
-# Between two threads the interpreter changes hands after 5 ms: a piece must take much longer to
-# write than that (8 MB: about 20 ms).
-_PIECE_BYTES = 8 << 20
-
-# No number has more than 24 characters, as -1.7976931348623157e+308.
-_BLOCK_TEXT = 25 * _BLOCK_CELLS
 
 # Text is read in blocks too, since each number is for a moment an object of 32 bytes.
 _BLOCK_BYTES = 1 << 20
@@ -51,12 +39,10 @@ _OF_NUMBERS = b"0123456789.-+eE\t\n"
 _TABS_TO_COMMAS = bytes.maketrans(b"\t", b",")
 
 
-def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> None:
-    """Write signals as a TSV: the names, then one line a row.
-
-    Numbers are the shortest decimals that give the same float back (all bits but NaN's), from
-    orjson's serialiser of numpy arrays, whose brackets and commas become tabs and line ends.
-    What is not finite is `n/a`: JSON has no word for infinities either.
+def write_signals(
+    handle: BinaryIO, names: Sequence[str], values: Signals, *, n_processes: int = 1
+) -> None:
+    """Write signals as a TSV: the names, then one line a row, as `text_pieces` has it.
 
     Parameters
     ----------
@@ -66,6 +52,8 @@ def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> No
         Unique, without tabs and line ends.
     values : (n_rows, n_columns) float32 or float64 array
         Any memory order; C order needs no copy of a block.
+    n_processes : int
+        As many make the text of large signals; the bytes are the same.
 
     Raises
     ------
@@ -81,49 +69,12 @@ def write_signals(handle: BinaryIO, names: Sequence[str], values: Signals) -> No
     # next is made.
     with ThreadPoolExecutor(max_workers=1) as writer:
         writing: Future[int] | None = None
-        for piece in _pieces(values):
+        for piece in text_pieces(values, n_processes):
             if writing is not None:
                 writing.result()
             writing = writer.submit(handle.write, piece)
         if writing is not None:
             writing.result()
-
-
-def _pieces(values: Signals) -> Iterator[memoryview]:
-    """Yield the text in pieces of some megabytes; the next but one is made in the same memory."""
-    memory = [np.empty(_PIECE_BYTES + _BLOCK_TEXT, np.uint8) for _ in range(2)]
-    used = 0
-    for text in _texts(values):
-        with_tabs = memory[0][used : used + len(text)]
-        # In place, by numpy: a tenth of the time of bytes.translate and a join.
-        commas = np.equal(text, ord(","), out=with_tabs.view(bool)).view(np.uint8)
-        commas *= ord(",") - ord("\t")
-        np.subtract(text, commas, out=with_tabs)
-        used += len(text)
-        if used >= _PIECE_BYTES:
-            yield memory[0][:used].data
-            memory.reverse()
-            used = 0
-    if used:
-        yield memory[0][:used].data
-
-
-def _texts(values: Signals) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield text with commas, block by block: some rows, or parts of a row that is longer."""
-    n_columns = values.shape[1]
-    n_rows = max(1, _BLOCK_CELLS // n_columns)
-    native = values.dtype.newbyteorder("=")
-    for row in range(0, len(values), n_rows):
-        for column in range(0, n_columns, _BLOCK_CELLS):
-            block = values[row : row + n_rows, column : column + _BLOCK_CELLS]
-            numbers = np.ascontiguousarray(block, dtype=native)
-            text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[2:]
-            if len(numbers) > 1:
-                text = text.replace(b"],[", b"\n")
-            if b"u" in text:
-                text = text.replace(b"null", MISSING.encode())
-            is_line_end = column + _BLOCK_CELLS >= n_columns
-            yield np.frombuffer(text[:-2] + (b"\n" if is_line_end else b","), np.uint8)
 
 
 def read_signals(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import os
+import signal
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -11,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bidsmask.bids import signals_table
+from bidsmask.bids import signals_table, signals_text
 from bidsmask.bids.signals_table import read_names, read_signals, write_signals
 from bidsmask.bids.tables import read_table
 from bidsmask.errors import DamagedFile, UnusableTable
 
 
-def written(names, values):
+def written(names, values, n_processes=1):
     handle = io.BytesIO()
-    write_signals(handle, names, values)
+    write_signals(handle, names, values, n_processes=n_processes)
     return handle.getvalue()
 
 
@@ -106,6 +108,61 @@ def test_what_a_failing_disk_raises_in_the_writing_thread_reaches_the_caller():
 
     with pytest.raises(OSError, match="No space left"):
         write_signals(Full(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
+
+
+@pytest.fixture(params=["all", "one that dies", "none that starts"])
+def helpers(request, monkeypatch):
+    """Let the processes that help with the text work, die midway, or never start."""
+    parent, fill = os.getpid(), signals_text._fill
+
+    def dies(place, values, number):
+        if number > 1 and os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fill(place, values, number)
+
+    def is_refused():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    if request.param == "one that dies":
+        monkeypatch.setattr(signals_text, "_fill", dies)
+    if request.param == "none that starts":
+        monkeypatch.setattr(os, "fork", is_refused)
+    return request.param
+
+
+@pytest.mark.parametrize("shape", [(600_000, 4), (20, 150_000), (30, 3)])
+def test_the_bytes_are_the_same_from_any_number_of_processes(helpers, shape):
+    values = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
+    values[::7, 0] = np.nan
+    names = [f"v{number}" for number in range(shape[1])]
+    expected = written(names, values)
+    for n_processes in (2, 50):
+        assert written(names, values, n_processes) == expected
+    with pytest.raises(ChildProcessError):  # none was left behind
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.skipif(not signals_text._CAN_FORK, reason="only Linux shares the text out")
+def test_each_process_makes_its_share_of_the_text(monkeypatch):
+    made, fill = [], signals_text._fill
+    monkeypatch.setattr(
+        signals_text, "_fill", lambda *piece: made.append(piece[-1]) or fill(*piece)
+    )
+    written(["a", "b"], np.ones((1_500_000, 2), np.float32), 2)
+    assert made == [0, 2]
+
+
+def test_processes_that_help_end_when_the_disk_is_full():
+    class Full(io.RawIOBase):
+        def write(self, piece):
+            if len(piece) > 100:
+                raise OSError(28, "No space left on device")
+            return len(piece)
+
+    with pytest.raises(OSError, match="No space left"):
+        write_signals(Full(), ["a", "b"], np.ones((1_500_000, 2), np.float32), n_processes=3)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_the_text_is_written_in_pieces_of_some_megabytes():
