@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bidsmask.app import participant, prepare
+from bidsmask.app import masks, prepare
 from bidsmask.app import run as run_module
 from tests.make_app import run_app
 from tests.make_images import write_image
@@ -388,7 +388,7 @@ def crash_files(output: Path) -> list[str]:
 
 def test_a_fault_of_ours_in_a_job_is_one_failed_job(tmp_path, capsys, monkeypatch):
     write_dataset(tmp_path / "in")
-    monkeypatch.setattr(participant, "compute_mask", broken)
+    monkeypatch.setattr(masks, "compute_mask", broken)
     arguments = (tmp_path / "in", tmp_path / "out", "--mask-strategy", "epi")
     assert run_app(*arguments) == 70
     said = capsys.readouterr().err
