@@ -25,7 +25,7 @@ def job(what: str, folder: Path = Path("out"), number: int = 1) -> Job:
 def work(one: Job, n_threads: int) -> Outcome:
     """Do what the task of a Job says."""
     what, participant = one.run.task, one.run.participant
-    Path(f"{one.run.bold}.started").write_text(str(os.getpid()))
+    Path(f"{one.run.path}.started").write_text(str(os.getpid()))
     match what:
         case "ends":
             os._exit(3)
@@ -51,7 +51,7 @@ def wait_for_the_end(one: Job, *, deaf: bool) -> NoReturn:
         while True:
             time.sleep(0.01)
     finally:
-        Path(f"{one.run.bold}.cleared").touch()
+        Path(f"{one.run.path}.cleared").touch()
 
 
 def largest_descriptor() -> int:

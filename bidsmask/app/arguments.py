@@ -223,7 +223,9 @@ def normalised(options: Options) -> Options:
     }
     if options.mask_file is not None:
         changes["mask_strategy"] = "file"
-    if options.mask_only or options.analysis_level == "group":
+    if options.datatype == "anat":
+        changes["mask_only"] = True
+    if options.mask_only or options.datatype == "anat" or options.analysis_level == "group":
         return dataclasses.replace(options, **changes)
     if options.filter is None:
         has_cut_off = options.high_pass is not None or options.low_pass is not None

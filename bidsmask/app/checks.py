@@ -103,10 +103,14 @@ def problems(options: Options) -> list[BidsmaskError]:
             "Give --mask-strategy whole-brain-template, gm-template or wm-template.",
         )
     found += confounds_problems(options)
-    if options.mask_only:
+    is_anatomy = options.datatype == "anat"
+    if is_anatomy and options.task_label:
+        wrong("--task-label", "does nothing beside --datatype anat", "Anatomy is of no task.")
+    if options.mask_only or is_anatomy:
+        beside = "--datatype anat" if is_anatomy else "--mask-only"
         for one in SIGNAL_FIELDS:
             if getattr(options, one.name) != one.default:
-                wrong(flag(one.name), "does nothing beside --mask-only")
+                wrong(flag(one.name), f"does nothing beside {beside}")
     elif options.voxels is False and not options.atlas:
         wrong("--no-voxels", "leaves nothing to write", "Give --atlas, or --mask-only.")
     return found

@@ -32,7 +32,7 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     arguments = parse_arguments(strategy, job.options.mask_args)
     source = find_source(job, strategy, image, notes)
     is_template = bool(STRATEGIES[strategy].tissue)
-    made_from = identity(source if source is not None else job.run.bold)
+    made_from = identity(source if source is not None else job.run.path)
     # What else comes from a file is on its own grid.
     on_grid = [image.grid.shape, image.grid.affine.tolist()] if is_template else []
     told = fingerprint("mask", strategy, arguments, made_from, spatial(job), *on_grid)
@@ -64,7 +64,7 @@ def find_source(job: Job, strategy: str, image: Image, notes: Notes) -> Path | N
     if source is None:
         if strategy == "derivative":
             raise MissingCompanion(
-                run.bold,
+                run.path,
                 "has no brain mask beside it",
                 "Leave --mask-strategy out to compute one, or give --mask-file.",
             )
@@ -73,7 +73,7 @@ def find_source(job: Job, strategy: str, image: Image, notes: Notes) -> Path | N
     if not image.grid.is_same(grid):
         raise GridMismatch(
             source,
-            image.grid.difference(grid) + f" for {run.bold.name}",
+            image.grid.difference(grid) + f" for {run.path.name}",
             "Give a mask on the grid of the run, or --mask-strategy epi.",
         )
     return source

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 LEVELS = ("participant", "group")
+# Folders of the images that each choice means.
+DATATYPES = {"func": ("func",), "anat": ("anat",), "both": ("anat", "func")}
 CONFOUNDS = ("none", "simple", "scrubbing", "24P", "27P", "36P", "acompcor")
 MASK_STRATEGIES = (
     "auto",
@@ -112,6 +114,13 @@ class Options:
         "spaces, as NAME or NAME:res-LABEL; func is the run's own space (default: all)",
         group=WORK,
         metavar="SPACE",
+    )
+    datatype: str = option(
+        "func",
+        "images to work on: func, the BOLD series; anat, T1w and T2w, of which masks alone are "
+        "written; both",
+        group=WORK,
+        choices=tuple(DATATYPES),
     )
     bids_filter_file: Path | None = option(
         None, "JSON file of pybids filters, as fMRIPrep's", group=WORK, kind=Path, metavar="JSON"
@@ -286,6 +295,11 @@ class Options:
         is_counted=True,
     )
     quiet: bool = option(False, "show only errors", group=RUNNING, flags=("-q",))
+
+    @property
+    def datatypes(self) -> tuple[str, ...]:
+        """The folders whose images are worked on: `func`, `anat`."""
+        return DATATYPES[self.datatype]
 
 
 def censors_by_motion(options: Options) -> bool:

@@ -112,13 +112,14 @@ class AskedLabel:
 
     def selects(self, entities: Entities) -> bool:
         """Return whether the label selects a run, whatever the others do."""
-        return self.alone.takes(entities) and self.alone.takes_space(entities)
+        is_asked = self.key == "space" or self.key in entities
+        return is_asked and self.alone.takes(entities) and self.alone.takes_space(entities)
 
     def missed(self, seen: Sequence[Entities]) -> tuple[str, str]:
         """Return problem and advice for a label that selects none of the runs seen."""
         none = "func" if self.key == "space" else "none"
         near = near_to(self.label, sorted({one.get(self.key) or none for one in seen}))
-        return "selects no functional run", f"There is {near}."
+        return "selects no run", f"There is {near}."
 
 
 def asked_labels(options: Options) -> list[AskedLabel]:
@@ -135,7 +136,8 @@ def nothing_selected(
     dataset: Dataset, participants: Sequence[str], options: Options
 ) -> NothingSelected:
     """Return the error that says why there is no run, from what the first participants have."""
-    seen = [find_runs(dataset, one) for one in participants[:LOOKED_AT]]
+    wanted = Selection(datatypes=options.datatypes)
+    seen = [find_runs(dataset, one, wanted) for one in participants[:LOOKED_AT]]
     entities = [run.entities for runs, _ in seen for run in runs]
     for asked in asked_labels(options):
         if entities and not any(map(asked.selects, entities)):
@@ -143,7 +145,7 @@ def nothing_selected(
     reasons = list(dict.fromkeys(f.problem for _, findings in seen for f in findings))
     return NothingSelected(
         str(dataset.roots[0]),
-        "has no functional run that the labels and filters select",
+        f"has no run of --datatype {options.datatype} that the labels and filters select",
         f"What was seen: {'; '.join(reasons[:5])}." if reasons else "Leave some of them out.",
     )
 
@@ -156,7 +158,8 @@ def selection(options: Options) -> Selection:
         tasks=options.task_label,
         runs=options.run_label,
         spaces=options.space,
-        filters=read_filter_file(path).get("bold", {}) if path is not None else {},
+        filters=read_filter_file(path) if path is not None else {},
+        datatypes=options.datatypes,
     )
 
 

@@ -46,18 +46,18 @@ def prepare(job: Job) -> Preparation:
     """
     run, options = job.run, job.options
     notes = Notes(job)
-    image = open_image(run.bold)
+    image = open_image(run.path)
     mask = plan_mask(job, image, notes)
-    if options.mask_only:
+    if options.mask_only or run.datatype == "anat":
         return Preparation(image, mask, findings=tuple(notes.findings))
 
     if not image.is_series:
         raise UnusableImage(
-            run.bold, "is one 3D image, but signals need a series", "Give --mask-only for its mask."
+            run.path, "is one 3D image, but signals need a series", "Give --mask-only for its mask."
         )
     if image.n_volumes < 2:
         raise TooFewVolumes(
-            run.bold, "has a single volume, which cannot be cleaned", "Give --mask-only."
+            run.path, "has a single volume, which cannot be cleaned", "Give --mask-only."
         )
     t_r_s = repetition_time(job, image, notes)
     confounds = read_confounds(run.confounds, image.n_volumes) if run.confounds else None
@@ -122,7 +122,7 @@ class Inputs:
         run = job.run
         tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
         return cls(
-            bold=identity(run.bold),
+            bold=identity(run.path),
             mask=mask,
             confounds=fingerprint(*[identity(path) for path in tables]),
             events=identity(run.events) if run.events else "",
@@ -144,17 +144,17 @@ def plan_cleaning(
 ) -> CleaningPlan:
     """Work out one set of cleaning choices: regressors, censoring, the operator."""
     run = job.run
-    where = run.confounds or run.bold
+    where = run.confounds or run.path
     metadata = read_sidecar(run.confounds_sidecar) if run.confounds_sidecar else {}
     regressors = select_regressors(choice.confounds, confounds, metadata, image.n_volumes, where)
     censoring = censor(image.n_volumes, t_r_s, choice.thresholds, confounds, where)
-    operator = build_operator(choice.cleaning, t_r_s, censoring, regressors, run.bold)
+    operator = build_operator(choice.cleaning, t_r_s, censoring, regressors, run.path)
     left = operator.freedom.remaining
     if left < FEW_DEGREES_OF_FREEDOM:
         notes.add(
             "warning",
             "few-degrees-of-freedom",
-            run.bold,
+            run.path,
             f"has {left:.1f} degrees of freedom left after {choice.name}: {operator.freedom}",
             "Use fewer confounds, a wider band, or longer runs.",
         )
@@ -199,7 +199,7 @@ def plan_atlas(
     if choice.space and choice.space != run.space:
         raise GridMismatch(
             choice.image,
-            f"is in the space {choice.space}, but {run.bold.name} is in {run.space or 'its own'}",
+            f"is in the space {choice.space}, but {run.path.name} is in {run.space or 'its own'}",
             f"Leave such runs out with --space {choice.space}, or give an atlas in their space.",
         )
     if not choice.space:

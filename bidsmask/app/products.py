@@ -83,7 +83,8 @@ class Names:
     def folder(self) -> Path:
         """Where the products of the run go."""
         run = self.job.run
-        parts = [f"sub-{run.participant}", f"ses-{run.session}" if run.session else "", "func"]
+        session = f"ses-{run.session}" if run.session else ""
+        parts = [f"sub-{run.participant}", session, run.datatype]
         return self.job.dataset.output.joinpath(*filter(None, parts))
 
     def mask(self, fingerprint: str) -> Product:
@@ -127,7 +128,7 @@ class Names:
         without: tuple[str, ...] = (),
     ) -> Product:
         """Return the product whose name is the run's with these entities."""
-        named = self.job.run.entities.without("desc", *without).with_(**entities)
+        named = self.job.run.product_entities.without(*without).with_(**entities)
 
         def path(extension: str) -> Path:
             return self.folder / named.name(suffix=suffix, extension=extension)

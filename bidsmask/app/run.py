@@ -23,12 +23,12 @@ from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.dataset import Dataset, find_dataset
 from bidsmask.bids.description import (
     Origin,
-    check_output,
     prepare_output,
     prepare_root,
     publish_participants,
 )
 from bidsmask.bids.outputs import check_written
+from bidsmask.bids.place import check_output
 from bidsmask.bids.publish import remove_leftovers
 from bidsmask.bids.templates import Template
 from bidsmask.errors import (
@@ -76,7 +76,9 @@ def run(options: Options, screen: Screen) -> int:
     if options.analysis_level == "group":
         return run_group(options, screen)
     check_choices(options)
-    dataset = find_dataset(options.bids_dir, options.derivatives or None, options.output_dir)
+    dataset = find_dataset(
+        options.bids_dir, options.derivatives or None, options.output_dir, options.datatypes
+    )
     check_output(dataset.output, dataset.raw, dataset.derivatives)
     labels = select_participants(dataset, options.participant_label)
     steps = plan(dataset, labels, options)

@@ -47,7 +47,7 @@ def spatial(job: Job) -> dict[str, Any]:
     """Return the keys that say where an image lies."""
     entities, keys = job.run.entities, {}
     reference = in_words(job, "SpatialReference")
-    own = job.dataset.uri(job.run.boldref or job.run.bold)
+    own = job.dataset.uri(job.run.boldref or job.run.path)
     keys["SpatialReference"] = reference or job.run.space or own
     if entities.get("res"):
         resolution = in_words(job, "Resolution")
@@ -70,7 +70,7 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
     return {
         "Description": MASKS[plan.strategy] + ".",
         "Type": "ROI" if plan.strategy in ("file", "gm-template", "wm-template") else "Brain",
-        "Sources": [job.dataset.uri(plan.source or job.run.bold)],
+        "Sources": [job.dataset.uri(plan.source or job.run.path)],
         **spatial(job),
         "Strategy": plan.strategy,
         "StrategyReason": plan.reason,
@@ -176,7 +176,7 @@ def signals_sidecar(
 ) -> dict[str, Any]:
     """Return what is said of signals, of voxels or of regions."""
     run, operator, choice = job.run, plan.operator, plan.choice
-    sources = [path for path in (run.bold, run.confounds) if path]
+    sources = [path for path in (run.path, run.confounds) if path]
     displacement = mean_displacement(preparation)
     is_voxels = product is plan.voxels
     atlas = next((one for one in preparation.atlases if one.labels is column_map), None)

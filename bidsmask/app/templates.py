@@ -40,7 +40,7 @@ def template_map(job: Job, image: Image, tissue: Tissue, notes: Notes) -> Path:
     run, options = job.run, job.options
     if run.space in OWN_SPACES:
         raise UnusableImage(
-            run.bold,
+            run.path,
             f"is in the space {run.space or 'of the run itself'}, where no template lies",
             "Leave such runs out with --space, or choose --mask-strategy automask or epi.",
         )
@@ -50,7 +50,7 @@ def template_map(job: Job, image: Image, tissue: Tissue, notes: Notes) -> Path:
         notes.add(
             "warning",
             "other-template",
-            run.bold,
+            run.path,
             f"is in the space {own}, but its mask comes from {template}",
             "Leave --template out where TemplateFlow has the run's own space.",
         )

@@ -27,25 +27,25 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
         if asked is not None:
             if in_header is not None and not is_close(in_header, asked):
                 problem = f"has {in_header:g} s in its header; {asked:g} s of --t-r is taken"
-                notes.add("warning", "repetition-time-unlike-header", run.bold, problem)
+                notes.add("warning", "repetition-time-unlike-header", run.path, problem)
             return asked
         if "VolumeTiming" in run.metadata:
             raise BadTiming(
-                run.bold,
+                run.path,
                 "has VolumeTiming, not RepetitionTime: its volumes are not evenly spaced in time",
                 "Such runs cannot be filtered; give --mask-only for their masks.",
             )
         if in_header is None or not SHORTEST_T_R_S <= in_header <= LONGEST_T_R_S:
             found = "none" if in_header is None else f"{in_header:g} s"
             raise BadTiming(
-                run.bold,
+                run.path,
                 f"has no repetition time in its sidecar, and {found} in its header",
                 "Add RepetitionTime to the sidecar, or give --t-r.",
             )
         notes.add(
             "warning",
             "repetition-time-from-header",
-            run.bold,
+            run.path,
             f"has no RepetitionTime in its sidecar; {in_header:g} s is taken from its header",
             "Add RepetitionTime to the sidecar, or give --t-r.",
         )
@@ -53,7 +53,7 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
     t_r_s = number(in_sidecar)
     if not SHORTEST_T_R_S <= t_r_s <= LONGEST_T_R_S:
         raise BadTiming(
-            run.bold,
+            run.path,
             f"has a RepetitionTime of {in_sidecar!r:.40} in its sidecar",
             "Give the seconds between two volumes there.",
         )
@@ -63,7 +63,7 @@ def repetition_time(job: Job, image: Image, notes: Notes) -> float:
     ):
         if other is not None and not is_close(other, t_r_s):
             raise BadTiming(
-                run.bold,
+                run.path,
                 f"has a RepetitionTime of {t_r_s:g} s in its sidecar, but {whose} {other:g} s",
                 advice,
             )

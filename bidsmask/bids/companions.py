@@ -1,4 +1,4 @@
-"""What belongs to a series: its mask, reference, confounds, events and source.
+"""What belongs to an image: its mask, reference, confounds, events and source.
 
 Two files belong together when their entities say so; labels are compared as they are meant,
 for fMRIPrep 20.2 wrote `run-1` for a raw `run-01`.
@@ -33,10 +33,10 @@ def _companion(file: File, candidates: Iterable[File], *without: str) -> File | 
 
 
 def find_mask(file: File, folder: Folder) -> Path | None:
-    """Return the brain mask in the series' own space: `desc-brain`, in drafts `label-brain`."""
+    """Return the brain mask in the image's own space: `desc-brain`, in drafts `label-brain`."""
     masks = [
         f
-        for f in folder.of_suffix("mask")
+        for f in folder.of_suffix(file.datatype, "mask")
         if f.is_image
         and (f.entities.get("desc"), f.entities.get("label"))
         in (("brain", None), (None, "brain"), ("brain", "brain"))
@@ -49,7 +49,9 @@ def find_boldref(file: File, folder: Folder) -> Path | None:
     """Return the reference volume; of two in native space the one that anatomy is aligned to."""
     for desc in (None, "coreg", "preproc", "hmc"):
         references = [
-            f for f in folder.of_suffix("boldref") if f.is_image and f.entities.get("desc") == desc
+            f
+            for f in folder.of_suffix(file.datatype, "boldref")
+            if f.is_image and f.entities.get("desc") == desc
         ]
         found = _companion(file, references)
         if found:
@@ -62,7 +64,7 @@ def find_confounds(file: File, folder: Folder) -> Path | None:
     for suffix in ("timeseries", "regressors"):
         tables = [
             f
-            for f in folder.of_suffix(suffix)
+            for f in folder.of_suffix(file.datatype, suffix)
             if f.entities.get("desc") == "confounds" and f.entities.extension == ".tsv"
         ]
         found = _companion(file, tables, *_OF_A_SPACE)
@@ -86,7 +88,7 @@ def find_events(file: File, folders: Iterable[Folder | None]) -> Path | None:
             continue
         tables = [
             f
-            for f in folder.inheritable
+            for f in folder.inheritable(file)
             if f.entities.suffix == "events" and f.entities.extension == ".tsv"
         ]
         fitting = applicable(file.entities, tables)
@@ -104,7 +106,7 @@ def find_sources(file: File, raw: Folder) -> list[File]:
     wanted = _pairs(file.entities, "desc", *_OF_A_SPACE)
     found = [
         source
-        for source in raw.of_suffix("bold")
+        for source in raw.of_suffix("func", "bold")
         if source.is_image and _pairs(source.entities, *free) == wanted
     ]
     entities = file.entities.without("desc", *_OF_A_SPACE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,8 @@ from bidsmask.images.source import read_regular
 APP: Final = "bidsmask"
 DESCRIPTION: Final = "dataset_description.json"
 IMAGE: Final = (".nii", ".nii.gz")
+# The images that can be masked, by the last word of their names, and the folder they lie in.
+DATATYPES: Final[Mapping[str, str]] = {"bold": "func", "T1w": "anat", "T2w": "anat"}
 
 _PARTICIPANT: Final = re.compile(r"sub-([A-Za-z0-9+]+)")
 # A pipeline that made images made them for its first participants: 20 are 0.02 s to look at
@@ -110,7 +112,12 @@ class Dataset:
         return list(named.items())
 
 
-def find_dataset(bids_dir: Path, derivatives: Sequence[Path] | None, output: Path) -> Dataset:
+def find_dataset(
+    bids_dir: Path,
+    derivatives: Sequence[Path] | None,
+    output: Path,
+    datatypes: Collection[str] = ("func",),
+) -> Dataset:
     """Find the roots of a dataset.
 
     Parameters
@@ -119,10 +126,12 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[Path] | None, output: Pat
         A raw BIDS dataset, or a derivative dataset alone.
     derivatives : sequence of Path or None
         Derivative datasets, or folders of such. With None, those of `bids_dir/derivatives`
-        that hold preprocessed BOLD series are taken, in the order of their names.
+        that hold preprocessed images are taken, in the order of their names.
     output : Path
         The root of what will be written. Neither it nor any other output of this program is
         taken as input.
+    datatypes : collection of {"func", "anat"}
+        Of the images that are wanted: BOLD series, and T1w and T2w.
 
     Returns
     -------
@@ -142,14 +151,15 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[Path] | None, output: Pat
     bids_dir = _absolute(bids_dir)
     output = _absolute(output)
     _require_folder(bids_dir)
-    kind = _kind(bids_dir, _required_description(bids_dir))
+    kind = _kind(bids_dir, _required_description(bids_dir), datatypes)
     inhabited = any(True for _ in participant_folders(bids_dir))
     if derivatives is None:
-        roots = _found_inside(bids_dir / "derivatives", output)
+        roots = _found_inside(bids_dir / "derivatives", output, datatypes)
         if not inhabited:  # fMRIPrep to 21 writes into `fmriprep` of the folder it is given
-            roots += _found_inside(bids_dir, output)
+            roots += _found_inside(bids_dir, output, datatypes)
     else:
-        roots = [root for given in derivatives for root in _given(_absolute(given), output)]
+        given = map(_absolute, derivatives)
+        roots = [root for folder in given for root in _given(folder, output, datatypes)]
     if kind == "derivative" and (inhabited or not roots):
         roots.insert(0, bids_dir)
     unique: dict[Path, Path] = {}
@@ -186,8 +196,8 @@ def participant_folders(root: Path) -> Iterator[tuple[str, Path]]:
         raise MissingInput(root, f"cannot be read ({error.strerror})") from error
 
 
-def holds_preprocessed(root: Path) -> bool:
-    """Say whether a root holds preprocessed BOLD series, from names alone.
+def holds_preprocessed(root: Path, datatypes: Collection[str]) -> bool:
+    """Say whether a root holds preprocessed images of some datatypes, from names alone.
 
     The first 20 participants are looked at: what one pipeline made, it made for these too.
     """
@@ -195,21 +205,21 @@ def holds_preprocessed(root: Path) -> bool:
     return any(
         is_preprocessed(Entities.parse(name).normal())
         for _, folder in islice(folders, _LOOKED_AT)
-        for name in _func_names(folder)
+        for name in _names(folder, datatypes)
     )
 
 
 def is_preprocessed(entities: Entities) -> bool:
-    """Say whether entities, in their normal form, are those of a preprocessed BOLD series."""
+    """Say whether entities, in their normal form, are those of a preprocessed image."""
     return (
-        entities.suffix == "bold"
+        entities.suffix in DATATYPES
         and entities.get("desc") == "preproc"
         and entities.extension in IMAGE
     )
 
 
-def _func_names(folder: Path, depth: int = 4) -> Iterator[str]:
-    """Yield the file names of all `func` folders below a participant's folder."""
+def _names(folder: Path, datatypes: Collection[str], depth: int = 4) -> Iterator[str]:
+    """Yield the file names in all folders of some datatypes below a participant's folder."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -217,13 +227,13 @@ def _func_names(folder: Path, depth: int = 4) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if folder.name == "func":
+        if folder.name in datatypes:
             yield entry.name
-        elif depth and (entry.name == "func" or entry.name.startswith(("ses-", "sub-"))):
-            yield from _func_names(Path(entry.path), depth - 1)
+        elif depth and (entry.name in datatypes or entry.name.startswith(("ses-", "sub-"))):
+            yield from _names(Path(entry.path), datatypes, depth - 1)
 
 
-def _found_inside(folder: Path, output: Path) -> list[Path]:
+def _found_inside(folder: Path, output: Path, datatypes: Collection[str]) -> list[Path]:
     """Return the folders, in one or itself, that hold preprocessed images."""
     try:
         inside = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
@@ -235,24 +245,24 @@ def _found_inside(folder: Path, output: Path) -> list[Path]:
         if not root.name.startswith(".")
         and root.resolve() != output.resolve()
         and not _is_ours(root)
-        and holds_preprocessed(root)
+        and holds_preprocessed(root, datatypes)
     ]
 
 
-def _given(folder: Path, output: Path) -> list[Path]:
+def _given(folder: Path, output: Path, datatypes: Collection[str]) -> list[Path]:
     """Return the derivative datasets that a path of the command line means."""
     _require_folder(folder)
     if folder.resolve() == output.resolve() or _is_ours(folder):
         raise UsageError(
             folder, "is an output of bidsmask", "Give the derivatives it was made from with -d."
         )
-    if read_description(folder) is not None or holds_preprocessed(folder):
+    if read_description(folder) is not None or holds_preprocessed(folder, datatypes):
         return [folder]
-    inside = _found_inside(folder, output)
+    inside = _found_inside(folder, output, datatypes)
     if not inside:
         raise NotBids(
             folder,
-            f"has no usable {DESCRIPTION} and holds no preprocessed BOLD series",
+            f"has no usable {DESCRIPTION} and holds no preprocessed image",
             "Give the root of fMRIPrep's outputs with -d.",
         )
     return inside
@@ -293,15 +303,16 @@ def read_description(root: Path) -> dict[str, object] | None:
     return description if isinstance(description, dict) else None
 
 
-def _kind(root: Path, description: dict[str, object]) -> Literal["raw", "derivative"]:
+def _kind(
+    root: Path, description: dict[str, object], datatypes: Collection[str]
+) -> Literal["raw", "derivative"]:
     """Say what a root is: by its description, or by the images that it holds.
 
     GeneratedBy says nothing: converters describe themselves there in raw datasets.
     """
     described = description.get("DatasetType") == "derivative"
-    if described or "PipelineDescription" in description or holds_preprocessed(root):
-        return "derivative"
-    return "raw"
+    described |= "PipelineDescription" in description
+    return "derivative" if described or holds_preprocessed(root, datatypes) else "raw"
 
 
 def maker(description: Mapping[str, object]) -> str:
@@ -334,7 +345,7 @@ def _undescribed(root: Path) -> Finding:
         "warning",
         "no-description",
         str(root),
-        f"has no usable {DESCRIPTION}; it is used because it holds preprocessed BOLD series",
+        f"has no usable {DESCRIPTION}; it is used because it holds preprocessed images",
         f"Add a {DESCRIPTION}, so that other software finds it, too.",
     )
 

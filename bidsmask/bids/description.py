@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from bidsmask.bids.atlases import atlas_copy
 from bidsmask.bids.dataset import (
     APP,
     DESCRIPTION,
-    maker,
     participant_folders,
     read_description,
 )
@@ -45,6 +44,7 @@ IGNORED = (
     "*_volumes.*",
     "*_relmat.*",
     "*_cohort-*",
+    "*mod-T2w_*",
     "*_bold.tsv",
     "*_bold.json",
     "*_qc.json",
@@ -63,9 +63,10 @@ bidsmask made this folder from the datasets that `dataset_description.json` name
 `DatasetLinks`. It can be made again: each `logs/run-*/config.toml` repeats one run, and every
 JSON file beside a product tells what the product was made from, and how.
 
-For each run of each participant, in `sub-*/[ses-*/]func`:
+For each run of each participant, in `sub-*/[ses-*/]func`, masks in `anat`, too:
 
-- `*_desc-STRATEGY_mask.nii.gz`: the brain mask, 1 inside and 0 outside.
+- `*_desc-STRATEGY_mask.nii.gz`: the brain mask, 1 inside and 0 outside; in `anat`, that of a T1w,
+  or with `mod-T2w` of a T2w.
 - `*_seg-voxels_*dseg.nii.gz`: the column map. A voxel that holds the value v is column v of the
   voxel signals, counted from 1.
 - `*_seg-voxels_*timeseries.tsv`: cleaned signals, one column for each voxel of the mask.
@@ -125,7 +126,7 @@ def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) ->
     Parameters
     ----------
     output : Path
-        Checked by `check_output` before.
+        Checked by `check_output` of `place.py` before.
     origin : Origin
     participants : iterable of str
         Labels, with or without `sub-`, that this run is going to write.
@@ -217,63 +218,6 @@ def publish_atlas(output: Path, name: str, image: Path, table: Path | None) -> N
         raise DamagedFile(image, f"cannot be kept ({error.strerror})") from error
     description = {"AtlasName": name, "License": "unknown"}
     _publish_changed(output / f"atlas-{name}_description.json", json_bytes(description))
-
-
-def check_output(output: Path, raw: Path | None, derivatives: Sequence[Path] = ()) -> None:
-    """Refuse an output folder that would harm a dataset or cannot be written. Changes nothing.
-
-    Allowed inside a raw dataset is `derivatives/<name>` alone; inside a derivative dataset that
-    is read, nothing. A folder that is there already must be empty of other datasets.
-
-    Raises
-    ------
-    OutputRefused
-        With the reason.
-    """
-    place = output.resolve()
-    for root in [*([raw] if raw else []), *derivatives]:
-        _check_apart(output, place, root.resolve(), allow_derivatives=root == raw)
-    _check_writable(output, place)
-    _check_ours(output)
-
-
-def _check_apart(output: Path, place: Path, root: Path, *, allow_derivatives: bool) -> None:
-    """Refuse an output that is an input dataset, or inside one where it must not be."""
-    if not place.is_relative_to(root):
-        return
-    inside = place.relative_to(root).parts
-    if allow_derivatives and len(inside) > 1 and inside[0] == "derivatives":
-        return
-    where = "lies inside" if inside else "is"
-    advice = f"Choose a folder outside of it, or {Path(root.name, 'derivatives', APP)}."
-    if not allow_derivatives:
-        advice = "Choose a folder outside of it."
-    raise OutputRefused(output, f"{where} the input dataset {root}", advice)
-
-
-def _check_writable(output: Path, place: Path) -> None:
-    """Refuse a place where no folder can be made, or no file in it."""
-    existing = next(parent for parent in (place, *place.parents) if os.path.lexists(parent))
-    if not existing.is_dir():
-        problem = f"cannot be made: {existing} is not a folder"
-        raise OutputRefused(output, problem, "Choose another output folder.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        advice = "Choose an output folder that you may write into."
-        raise OutputRefused(output, f"cannot be written: no permission in {existing}", advice)
-
-
-def _check_ours(output: Path) -> None:
-    """Refuse a folder that holds a dataset which is not of this program."""
-    if not (output / DESCRIPTION).exists():
-        return
-    advice = "Choose an empty folder, or one that bidsmask wrote."
-    description = _description(output)
-    if description.get("DatasetType") == "raw":
-        raise OutputRefused(output, "holds a raw dataset", advice)
-    by = maker(description)
-    if by != APP:
-        by = f" by {by}" if by else ""
-        raise OutputRefused(output, f"holds another dataset{by}", advice)
 
 
 def _describe(output: Path, origin: Origin) -> dict[str, Any]:

@@ -23,8 +23,9 @@ KNOWN_KEYS: Final = frozenset(_BEFORE_UNKNOWN + _AFTER_UNKNOWN)
 
 _PAIR: Final = re.compile(r"([A-Za-z0-9]+)-([A-Za-z0-9+]+)")
 _SUFFIX: Final = re.compile(r"[A-Za-z0-9+]+")
-_OLD_KINDS: Final = {  # fMRIPrep 1.0 and 1.1: last word of the name -> suffix, desc
-    "preproc": ("bold", "preproc"),
+_OLD_IMAGES: Final = ("bold", "T1w")
+_OLD_KINDS: Final = {  # fMRIPrep 1.0 and 1.1: last word of the name -> suffix (the image's), desc
+    "preproc": ("", "preproc"),
     "brainmask": ("mask", "brain"),
     "confounds": ("regressors", "confounds"),
 }
@@ -131,14 +132,17 @@ class Entities:
 
         `_bold_space-X_preproc` is `_space-X_desc-preproc_bold`, `_brainmask` is
         `_desc-brain_mask`, `_bold_confounds` is `_desc-confounds_regressors`, and a
-        `variant-` of the series is its `desc-`. All other names come back unchanged.
+        `variant-` of the series is its `desc-`; `_T1w_preproc` is `_desc-preproc_T1w`. All other
+        names come back unchanged.
         """
-        if "bold" not in self.left_over or self.suffix not in _OLD_KINDS:
+        image = next((word for word in _OLD_IMAGES if word in self.left_over), "")
+        if not image or self.suffix not in _OLD_KINDS:
             return self
         suffix, desc = _OLD_KINDS[self.suffix]
         desc = self.get("variant") or desc
-        left_over = tuple(part for part in self.left_over if part != "bold")
-        return replace(self.without("variant").with_(desc=desc), suffix=suffix, left_over=left_over)
+        left_over = tuple(part for part in self.left_over if part != image)
+        named = self.without("variant").with_(desc=desc)
+        return replace(named, suffix=suffix or image, left_over=left_over)
 
 
 def same_label(one: str, other: str) -> bool:

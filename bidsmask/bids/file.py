@@ -17,6 +17,11 @@ class File:
     entities: Entities
 
     @property
+    def datatype(self) -> str:
+        """The name of its folder: `func`, `anat`."""
+        return self.path.parent.name
+
+    @property
     def is_image(self) -> bool:
         """Whether it is a NIfTI image, no CIFTI or GIFTI."""
         return self.entities.extension in IMAGE

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +25,8 @@ from bidsmask.bids.selection import FILTER_NAMES
 
 if TYPE_CHECKING:
     from bids.layout import BIDSLayout
+
+Queries = Mapping[str, Mapping[str, object]]
 
 _IGNORED_FOLDERS: Final = re.compile(r"/(figures|logs|\.[^/]*)(/|$)")
 
@@ -36,22 +40,26 @@ class Folder:
         A raw or derivative dataset.
     participant : str
         Label without `sub-`.
-    filters : mapping
-        Query for BOLD series in the words of pybids.
+    queries : mapping
+        Queries in the words of pybids, by kind of image: `bold`, `t1w`, `t2w`.
     """
 
-    def __init__(self, root: Path, participant: str, filters: Mapping[str, object]) -> None:
+    def __init__(self, root: Path, participant: str, queries: Queries) -> None:
         self.root = root
         self.path = root / f"sub-{participant}"
         self.files: list[File] = []
-        self.filtered: frozenset[Path] = frozenset()
         self.unreadable: list[Path] = []
+        self._queried: dict[str, frozenset[Path]] = {}
         if not self.path.is_dir():
             return
         ignored = _NotToIndex(self.path)
-        with _layout(self.path, filters, ignored) as layout:
+        with _layout(self.path, chain.from_iterable(queries.values()), ignored) as layout:
             self.files = _parsed(layout.files)
-            self.filtered = _filtered(layout, self.files, filters)
+            self._queried = {
+                kind: _filtered(layout, self.files, query)
+                for kind, query in queries.items()
+                if query
+            }
         self.unreadable = ignored.unreadable
 
     @cached_property
@@ -61,24 +69,37 @@ class Folder:
             names = [entry.path for entry in entries if entry.name.endswith((".json", ".tsv"))]
         return _parsed(names)
 
-    @cached_property
-    def functional(self) -> list[File]:
-        """The files in `func` folders, shallow ones first."""
-        return [file for file in self.files if file.path.parent.name == "func"]
+    def of_datatype(self, datatype: str) -> list[File]:
+        """Return the files in folders of this name, `func` or `anat`, shallow ones first."""
+        return self._by_datatype.get(datatype, [])
 
-    @cached_property
-    def inheritable(self) -> list[File]:
-        """The files that may apply to a series: in its folder or above, of no other modality."""
-        above = [file for file in self.files if file.path.parent.name.startswith(("sub-", "ses-"))]
-        return [*self.shared, *above, *self.functional]
+    def of_suffix(self, datatype: str, suffix: str) -> list[File]:
+        """Return the files of a datatype with this suffix."""
+        return [file for file in self.of_datatype(datatype) if file.entities.suffix == suffix]
 
-    def of_suffix(self, *suffixes: str) -> list[File]:
-        """Return the functional files with one of these suffixes."""
-        return [file for file in self.functional if file.entities.suffix in suffixes]
+    def inheritable(self, file: File) -> list[File]:
+        """Return the files that may apply to one: in its folder or above, of no other datatype."""
+        return [*self.shared, *self._above, *self.of_datatype(file.datatype)]
 
     def metadata(self, file: File) -> dict[str, object]:
         """Return what the sidecars say that apply to a file."""
-        return inherited(file, self.inheritable)
+        return inherited(file, self.inheritable(file))
+
+    def selects(self, file: File) -> bool:
+        """Say whether the query for its kind selects a file; where there is none, it does."""
+        kind = file.entities.suffix.lower() if file.datatype == "anat" else "bold"
+        return kind not in self._queried or file.path in self._queried[kind]
+
+    @cached_property
+    def _above(self) -> list[File]:
+        return [one for one in self.files if one.path.parent.name.startswith(("sub-", "ses-"))]
+
+    @cached_property
+    def _by_datatype(self) -> dict[str, list[File]]:
+        found: dict[str, list[File]] = defaultdict(list)
+        for file in self.files:
+            found[file.datatype].append(file)
+        return found
 
 
 @contextmanager
@@ -115,7 +136,7 @@ def _config(filters: Iterable[str]) -> dict[str, Any]:
         "extension": r"[^./](\.[^/]+)$",
         "datatype": r"/([a-z]+)/[^/]+$",
     }
-    asked = [name for name in filters if name in patterns]
+    asked = [name for name in dict.fromkeys(filters) if name in patterns]
     return {
         "name": "bidsmask",
         "entities": [{"name": name, "pattern": patterns[name]} for name in asked],
@@ -172,8 +193,6 @@ def _filtered(
     layout: BIDSLayout, files: list[File], filters: Mapping[str, object]
 ) -> frozenset[Path]:
     """Return the files that a query of pybids selects."""
-    if not filters:
-        return frozenset(file.path for file in files)
     from bids.layout import Query
 
     def converted(name: str, value: object) -> list[object]:

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import Final
 
 from bidsmask.bids import companions
-from bidsmask.bids.dataset import Dataset, is_preprocessed
+from bidsmask.bids.dataset import DATATYPES, Dataset, is_preprocessed
 from bidsmask.bids.entities import natural_order
 from bidsmask.bids.file import File
 from bidsmask.bids.folder import Folder
-from bidsmask.bids.run import Run
+from bidsmask.bids.run import Run, product_entities
 from bidsmask.bids.selection import Selection
 from bidsmask.errors import BidsmaskError, Finding
 
@@ -23,8 +23,8 @@ def find_runs(
 ) -> tuple[list[Run], list[Finding]]:
     """Find the runs of one participant.
 
-    With derivatives, these are their preprocessed series (`desc-preproc_bold`) in every space;
-    without, the raw `_bold` images, each echo on its own.
+    With derivatives, these are their preprocessed images (`desc-preproc_bold`, `…_T1w`) in every
+    space; without, the raw ones, each echo on its own.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def find_runs(
     participant : str
         Label without `sub-`.
     selection : Selection, optional
-        All runs without it.
+        All functional runs without it.
 
     Returns
     -------
     runs : list of Run
         In the order of their names.
     findings : list of Finding
-        Errors for series that cannot become runs, warnings, and one note for each kind of
+        Errors for images that cannot become runs, warnings, and one note for each kind of
         image that is left out.
     """
     selection = selection or Selection()
@@ -63,8 +63,8 @@ class _Search:
         self.selection = selection
         self.raw = raw
         self.in_derivatives = in_derivatives
-        self.series: dict[object, File] = {}
-        self.has_series = False
+        self.images: dict[object, File] = {}
+        self.seen: set[str] = set()
         self.runs: list[Run] = []
         self.findings: list[Finding] = []
         self.left_out: Counter[str] = Counter()
@@ -82,35 +82,42 @@ class _Search:
                     self.participant,
                 )
             )
-        for file in sorted(folder.functional, key=_depth_first):
-            kind = self._kind(file)
-            self.has_series |= kind == "series"
-            if not self.selection.takes(file.entities) or file.path not in folder.filtered:
-                continue
-            if kind != "series":
-                self.left_out.update([kind] if kind else [])
-                continue
-            key = (file.entities.meaning, file.entities.left_over)
-            if key in self.series:
-                self._report_twin(file, self.series[key])
-                continue
-            self.series[key] = file
-            if not self.selection.takes_space(file.entities):
-                self.left_out["other-space"] += 1
-                continue
-            if not _is_in_place(file, folder):
-                self.left_out["unusual-place"] += 1
-            self._add(file, folder)
+        for datatype in sorted(self.selection.datatypes):
+            for file in sorted(folder.of_datatype(datatype), key=_depth_first):
+                self._look_at(file, folder)
+
+    def _look_at(self, file: File, folder: Folder) -> None:
+        """Make a run of a file, or count why not."""
+        kind = self._kind(file)
+        if kind == "image":
+            self.seen.add(file.datatype)
+        if not self.selection.takes(file.entities) or not folder.selects(file):
+            return
+        if kind != "image":
+            self.left_out.update([kind] if kind else [])
+            return
+        named = product_entities(file.entities)
+        key = (file.datatype, named.meaning, named.left_over)
+        if key in self.images:
+            self._report_twin(file, self.images[key])
+            return
+        self.images[key] = file
+        if not self.selection.takes_space(file.entities):
+            self.left_out["other-space"] += 1
+            return
+        if not _is_in_place(file, folder):
+            self.left_out["unusual-place"] += 1
+        self._add(file, folder)
 
     def runs_in_order(self) -> list[Run]:
         """Return the runs in the order of their names."""
-        return sorted(self.runs, key=lambda run: natural_order(run.bold.name))
+        return sorted(self.runs, key=lambda run: natural_order(run.path.name))
 
     def all_findings(self) -> list[Finding]:
         """Return the findings, the notes on what was left out last."""
         found = list(self.findings)
-        if not self.has_series:
-            found.append(self._nothing())
+        missing = set(self.selection.datatypes) - self.seen
+        found += [self._nothing(datatype) for datatype in sorted(missing)]
         notes = [
             Finding(
                 "note",
@@ -124,21 +131,27 @@ class _Search:
         return found + notes
 
     def _kind(self, file: File) -> str:
-        """Return `series` for what can be masked, a kind of note for what cannot, else ``."""
+        """Return `image` for what can be masked, a kind of note for what cannot, else ``."""
         entities = file.entities
         if entities.extension.endswith(".dtseries.nii"):
             return "cifti"
         if entities.extension.endswith(".func.gii"):
             return "gifti"
-        if not file.is_image or entities.suffix not in ("bold", "sbref"):
+        if not file.is_image:
             return ""
-        if entities.suffix == "sbref":
-            return "sbref"
+        if DATATYPES.get(entities.suffix) != file.datatype:
+            return self._kind_of_other(file)
         if entities.get("part") in ("phase", "real", "imag"):
             return "part-phase"
         if self.in_derivatives and not is_preprocessed(entities):
             return "other-desc"
-        return "series"
+        return "image"
+
+    def _kind_of_other(self, file: File) -> str:
+        """Return a kind of note for an image that is no BOLD series, T1w or T2w, else ``."""
+        if file.datatype == "func":
+            return "sbref" if file.entities.suffix == "sbref" else ""
+        return "" if self.in_derivatives else "other-anatomy"
 
     def _add(self, file: File, folder: Folder) -> None:
         """Make a run of a series, or say why not."""
@@ -161,7 +174,7 @@ class _Search:
         self.runs.append(
             Run(
                 participant=self.participant,
-                bold=file.path,
+                path=file.path,
                 entities=file.entities,
                 metadata=metadata,
                 mask=companions.find_mask(file, folder),
@@ -173,9 +186,9 @@ class _Search:
         )
 
     def _metadata(self, file: File, folder: Folder) -> dict[str, object]:
-        """Return a series' metadata, its timing from the raw run where it tells none."""
+        """Return an image's metadata, a series' timing from the raw run where it tells none."""
         own = folder.metadata(file)
-        if self.raw is None or folder is self.raw:
+        if self.raw is None or folder is self.raw or file.datatype != "func":
             return own
         lacking = [key for key in _FROM_RAW if key not in own]
         if any(key in own for key in _TIMING):
@@ -193,14 +206,14 @@ class _Search:
         return {**agreed, **own}
 
     def _report_twin(self, file: File, first: File) -> None:
-        """Say that a series is there twice."""
+        """Say that of two images one would write over what the other wrote."""
         self.findings.append(
             Finding(
                 "warning",
                 "doubled-run",
                 str(file.path),
                 f"is left out, for {first.path} has the same entities",
-                "Choose one of the derivatives with -d.",
+                "Choose one of the derivatives with -d, or rename one.",
                 self.participant,
             )
         )
@@ -210,21 +223,25 @@ class _Search:
             Finding("error", code, str(file.path), problem, advice, self.participant)
         )
 
-    def _nothing(self) -> Finding:
-        """Say that a participant has no preprocessed series."""
-        in_raw = (
+    def _nothing(self, datatype: str) -> Finding:
+        """Say that a participant has no image of a datatype, or none that is preprocessed."""
+        what = "BOLD series" if datatype == "func" else "T1w or T2w image"
+        is_in_raw = (
             self.in_derivatives
             and self.raw is not None
-            and any(file.is_image for file in self.raw.of_suffix("bold"))
+            and any(
+                file.is_image and DATATYPES.get(file.entities.suffix) == datatype
+                for file in self.raw.of_datatype(datatype)
+            )
         )
         return Finding(
             "warning",
-            "no-derivatives" if in_raw else "no-series",
+            "no-derivatives" if is_in_raw else "no-series",
             f"sub-{self.participant}",
-            "has raw BOLD series, but no preprocessed ones"
-            if in_raw
-            else f"has no {'preprocessed ' if self.in_derivatives else ''}BOLD series",
-            "Run fMRIPrep for this participant." if in_raw else "",
+            f"has a raw {what}, but no preprocessed one"
+            if is_in_raw
+            else f"has no {'preprocessed ' if self.in_derivatives else ''}{what}",
+            "Run fMRIPrep for this participant." if is_in_raw else "",
             self.participant,
         )
 
@@ -233,10 +250,11 @@ _NOTES: Final = {
     "cifti": "CIFTI files left out",
     "gifti": "GIFTI files left out",
     "sbref": "single-band references (sbref) left out",
-    "part-phase": "phase, real or imaginary series (part-phase) left out",
-    "other-desc": "series left out that are not desc-preproc",
-    "other-space": "series in other spaces left out",
-    "unusual-place": "series taken from outside the participant's func folders",
+    "part-phase": "phase, real or imaginary images (part-phase) left out",
+    "other-desc": "images left out that are not desc-preproc",
+    "other-space": "images in other spaces left out",
+    "other-anatomy": "anatomical images left out that are no T1w or T2w",
+    "unusual-place": "images taken from outside the participant's own folders of func or anat",
 }
 
 
@@ -245,6 +263,6 @@ def _depth_first(file: File) -> tuple[int, str]:
 
 
 def _is_in_place(file: File, folder: Folder) -> bool:
-    """Say whether a file lies where BIDS has it: `sub-01[/ses-1]/func`."""
+    """Say whether a file lies where BIDS has it: `sub-01[/ses-1]/func`, or `anat`."""
     session = [f"ses-{file.entities['ses']}"] if "ses" in file.entities else []
-    return file.path.parent == folder.path.joinpath(*session, "func")
+    return file.path.parent == folder.path.joinpath(*session, file.datatype)

@@ -17,8 +17,9 @@ from typing import Any, Final, Literal
 
 from bidsmask._version import __version__
 from bidsmask.bids.dataset import DESCRIPTION, participant_folders, read_description
-from bidsmask.bids.description import check_output, versions
+from bidsmask.bids.description import versions
 from bidsmask.bids.entities import Entities, natural_order
+from bidsmask.bids.place import check_output
 from bidsmask.bids.publish import SIZES, is_temporary
 from bidsmask.errors import Finding, MissingInput, NotBids, NothingSelected, UnusableTable
 

@@ -1,4 +1,4 @@
-"""A run: one image series and everything that belongs to it."""
+"""A run: one image, a series mostly, and everything that belongs to it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bidsmask.bids.dataset import DATATYPES
 from bidsmask.bids.entities import Entities
 
 
 @dataclass(frozen=True)
 class Run:
-    """One series of volumes in one space, with its companions.
+    """One series of volumes, or one anatomical image, in one space, with its companions.
 
     Attributes
     ----------
     participant : str
-        Label without `sub-`.
-    bold : Path
-        The image series, `.nii` or `.nii.gz`.
+        Label without `sub-`; empty for an image of no BIDS dataset.
+    path : Path
+        The image, `.nii` or `.nii.gz`.
     entities : Entities
-        Of `bold`; old names of fMRIPrep as its later versions write them.
+        Of `path`; old names of fMRIPrep as its later versions write them.
     metadata : mapping
-        The sidecars of `bold` by the inheritance principle of BIDS, nearest last. Where they
-        tell no timing, that of the raw run it was made from.
+        The sidecars of `path` by the inheritance principle of BIDS, nearest last. Where those of
+        a series tell no timing, that of the raw run it was made from.
     mask, boldref, confounds, confounds_sidecar, events : Path or None
-        None where the dataset has none. `mask` is a brain mask in the space of `bold`.
+        None where the dataset has none. `mask` is a brain mask in the space of `path`.
     """
 
     participant: str
-    bold: Path
+    path: Path
     entities: Entities
     metadata: Mapping[str, object] = field(default_factory=dict, hash=False)
     mask: Path | None = None
@@ -37,6 +38,16 @@ class Run:
     confounds: Path | None = None
     confounds_sidecar: Path | None = None
     events: Path | None = None
+
+    @property
+    def datatype(self) -> str:
+        """`func` or `anat`; empty for an image of no BIDS dataset."""
+        return DATATYPES.get(self.entities.suffix, "")
+
+    @property
+    def product_entities(self) -> Entities:
+        """What the names of all products of the run begin with."""
+        return product_entities(self.entities)
 
     @property
     def session(self) -> str:
@@ -55,8 +66,18 @@ class Run:
 
     @property
     def label(self) -> str:
-        """A short name for messages: all entities but the `desc-preproc` all series share."""
+        """A short name for messages: the entities but `desc-preproc`, and `T1w` or `T2w`."""
         entities = self.entities
         if entities.get("desc") == "preproc":
             entities = entities.without("desc")
-        return entities.name(suffix="", extension="")
+        return entities.name(suffix="" if entities.suffix == "bold" else None, extension="")
+
+
+def product_entities(entities: Entities) -> Entities:
+    """Return what the names of products share with that of their image.
+
+    `desc-` is the product's own. BIDS has `mod-` for the image that a mask is of: the mask of a
+    T2w has it, that of the T1w, which most anatomical masks are of, does not, as in fMRIPrep.
+    """
+    named = entities.without("desc")
+    return named.with_(mod="T2w") if entities.suffix == "T2w" else named

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from bidsmask.bids.dataset import DATATYPES
 from bidsmask.bids.entities import Entities, same_label
 from bidsmask.errors import MissingInput, UsageError
 
@@ -62,6 +64,8 @@ FILTER_NAMES: Final[Mapping[str, str]] = {
     "tpl": "tpl",
     "desc": "desc",
 }
+# What a filter file calls the images that can be masked; of its other keys nothing is used.
+_QUERIES: Final = frozenset(suffix.lower() for suffix in DATATYPES)
 _OTHER_FILTER_NAMES: Final = frozenset({"suffix", "extension", "datatype", "regex_search"})
 
 
@@ -78,20 +82,27 @@ class Selection:
         `MNI152NLin2009cAsym` selects the space in every resolution, `…:res-2` in one,
         `…:res-native` the one without `res-`; `…:cohort-1` and `…:den-91k` alike. `native`,
         `func`, `bold`, `boldref`, `run` and `sbref` mean the space of the run itself, `anat`
-        means `T1w`.
+        means `T1w`. These are all the space of an anatomical image whose name has none.
     filters : mapping
-        Query for BOLD series in the words of pybids, as under `bold` in a filter file.
+        Queries in the words of pybids by kind of image, as in a filter file: `bold`, `t1w`, `t2w`.
+    datatypes : collection of {"func", "anat"}
+        BOLD series, and T1w and T2w.
     """
 
     sessions: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     spaces: tuple[str, ...] = ()
-    filters: Mapping[str, object] = field(default_factory=dict, hash=False)
+    filters: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
+    datatypes: Collection[str] = ("func",)
 
     def takes(self, entities: Entities) -> bool:
-        """Say whether session, task and run are selected; the space apart."""
-        wanted = (("ses", self.sessions), ("task", self.tasks), ("run", self.runs))
+        """Say whether session, task and run are selected; the space apart.
+
+        Anatomical images are of no task.
+        """
+        tasks = () if DATATYPES.get(entities.suffix) == "anat" else self.tasks
+        wanted = (("ses", self.sessions), ("task", tasks), ("run", self.runs))
         return all(
             not labels
             or any(
@@ -117,7 +128,7 @@ def read_filter_file(path: Path) -> dict[str, dict[str, object]]:
     Returns
     -------
     dict
-        The queries by kind; those for `bold` are what `Selection.filters` takes.
+        The queries by kind, as `Selection.filters` takes them.
 
     Raises
     ------
@@ -136,7 +147,8 @@ def read_filter_file(path: Path) -> dict[str, dict[str, object]]:
         raise UsageError(
             str(path), "is not an object of objects", 'Write {"bold": {"acquisition": "x"}}.'
         )
-    for name in queries.get("bold", {}):
+    queries = {kind: query for kind, query in queries.items() if kind in _QUERIES}
+    for name in chain.from_iterable(queries.values()):
         if name not in FILTER_NAMES and name not in _OTHER_FILTER_NAMES:
             raise UsageError(
                 str(path),
@@ -152,7 +164,8 @@ def _is_in_space(entities: Entities, wanted: str) -> bool:
     if label in NATIVE:
         label = ""
     elif label in _ANATOMICAL:
-        label = "T1w"
+        is_native_anatomy = DATATYPES.get(entities.suffix) == "anat" and "space" not in entities
+        label = "" if is_native_anatomy else "T1w"
     if (entities.get("space") or "") != label:
         return False
     for modifier in modifiers:

@@ -461,7 +461,7 @@ REFUSALS = {
     "an unknown level": Refusal(17, ("'subject'", "participant"), level="subject"),
     # 18
     "no participant": Refusal(18, ("no participant", "sub-"), spoil=without_participants),
-    "no functional run": Refusal(18, ("no functional run",), spoil=anatomical_only),
+    "no functional run": Refusal(18, ("no run of --datatype func",), spoil=anatomical_only),
     "an unknown participant": Refusal(
         18, ("participant 011", "Near to it: 01"), ("--participant-label", "01", "sub-011")
     ),
@@ -472,7 +472,7 @@ REFUSALS = {
         18, ("MNI152NLin6Asym", "MNI152NLin2009cAsym"), ("--space", "MNI152NLin6Asym")
     ),
     "filters that select nothing": Refusal(
-        18, ("no functional run",), ("--bids-filter-file", "{filters}")
+        18, ("no run of --datatype func",), ("--bids-filter-file", "{filters}")
     ),
     # 64
     "an option of the participant level at the group level": Refusal(

@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "task_label": (["rest"], []),
     "run_label": (["1"], []),
     "space": (["MNI152NLin2009cAsym:res-2"], []),
+    "datatype": (["both"], []),
     "bids_filter_file": (["filter.json"], []),
     "skip_bids_validation": ([], []),
     "mask_strategy": (["epi"], []),

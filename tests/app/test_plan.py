@@ -48,7 +48,7 @@ def test_a_label_that_selects_nothing_beside_one_that_does_is_named(
     write_dataset(tmp_path / "bids")
     assert run_app(tmp_path / "bids", tmp_path / "out", option, known, unknown, "--mask-only") == 0
     said = capsys.readouterr().err
-    assert f"{unknown} selects no functional run" in said
+    assert f"{unknown} selects no run" in said
     assert f"There is {known}" in said
 
 

@@ -131,7 +131,8 @@ def test_suffix_and_extension(name, suffix, extension):
             "task-a_space-X_desc-smoothAROMAnonaggr_bold.nii.gz",
         ),
         ("task-a_space-X_desc-preproc_bold.nii.gz", "task-a_space-X_desc-preproc_bold.nii.gz"),
-        ("T1w_space-X_preproc.nii.gz", "space-X_T1w_preproc.nii.gz"),
+        ("T1w_space-X_preproc.nii.gz", "space-X_desc-preproc_T1w.nii.gz"),
+        ("T1w_class-GM_probtissue.nii.gz", "class-GM_T1w_probtissue.nii.gz"),
     ],
 )
 def test_old_names_of_fmriprep_are_understood(old, new):

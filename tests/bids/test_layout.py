@@ -38,7 +38,7 @@ def study(tmp_path, raw=(), fmriprep=()):
 
 
 def names(runs):
-    return [run.bold.name for run in runs]
+    return [run.path.name for run in runs]
 
 
 def notes(findings):
@@ -144,7 +144,7 @@ def test_a_series_in_two_derivatives_is_taken_from_the_first(tmp_path):
         label = "1" if name == "new" else "01"
         roots.append(write_tree(root, preprocessed(f"sub-01/func/sub-01_task-a_run-{label}")))
     runs, findings = find_runs(Dataset(None, tuple(roots), tmp_path / "out"), "01")
-    assert [run.bold.is_relative_to(roots[0]) for run in runs] == [True]
+    assert [run.path.is_relative_to(roots[0]) for run in runs] == [True]
     assert [(f.severity, f.code) for f in findings] == [("warning", "doubled-run")]
     assert str(roots[1]) in findings[0].where
 
@@ -332,7 +332,7 @@ def test_words_of_folders_above_the_dataset_are_no_entities(tmp_path):
         for end, content in ((".nii.gz", None), (".json", {"RepetitionTime": t_r}))
     }
     dataset = derivative(tmp_path / "sub-99" / "ses-9_run-7", files)
-    runs, findings = find_runs(dataset, "01", Selection(filters={"session": "2"}))
+    runs, findings = find_runs(dataset, "01", Selection(filters={"bold": {"session": "2"}}))
     assert [run.metadata for run in runs] == [{"RepetitionTime": 2.0}]
     assert findings == []
 
@@ -478,25 +478,32 @@ def test_a_space_is_selected_with_its_resolution_and_cohort(tmp_path, space, exp
 def test_filters_mean_what_they_mean_to_pybids(tmp_path, query, expected):
     stems = [f"sub-01/func/sub-01_task-a{acq}_run-01" for acq in ("", "_acq-x", "_acq-y")]
     dataset = derivative(tmp_path, [name for stem in stems for name in preprocessed(stem)])
-    runs, _ = find_runs(dataset, "01", Selection(filters=query))
+    runs, _ = find_runs(dataset, "01", Selection(filters={"bold": query}))
     assert sorted(run.entities.get("acq") or "" for run in runs) == expected
 
 
 def test_a_filter_applies_to_old_names_too(tmp_path):
     files = [f"sub-01/func/sub-01_task-{t}_bold_space-X_preproc.nii.gz" for t in "ab"]
-    runs = selected(derivative(tmp_path, files), filters={"suffix": "bold", "task": "b"})
+    runs = selected(derivative(tmp_path, files), filters={"bold": {"suffix": "bold", "task": "b"}})
     assert runs == ["sub-01_task-b_bold_space-X_preproc.nii.gz"]
 
 
 def test_a_filter_file_is_read_by_kind(tmp_path):
     path = tmp_path / "filter.json"
-    path.write_text('{"bold": {"acquisition": null}, "t1w": {"whatever": 1}}')
-    assert read_filter_file(path)["bold"] == {"acquisition": None}
+    path.write_text(
+        '{"bold": {"acquisition": null}, "t1w": {"acquisition": "x"}, "fmap": {"whatever": 1}}'
+    )
+    assert read_filter_file(path) == {"bold": {"acquisition": None}, "t1w": {"acquisition": "x"}}
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [("{", "is not JSON"), ("[]", "not an object"), ('{"bold": {"acq": "x"}}', "`acq`")],
+    [
+        ("{", "is not JSON"),
+        ("[]", "not an object"),
+        ('{"bold": {"acq": "x"}}', "`acq`"),
+        ('{"t2w": {"acq": "x"}}', "`acq`"),
+    ],
 )
 def test_a_filter_file_that_says_something_else_is_refused(tmp_path, content, problem):
     path = tmp_path / "filter.json"

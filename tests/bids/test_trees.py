@@ -11,6 +11,7 @@ import pytest
 
 from bidsmask.bids.dataset import find_dataset, participants
 from bidsmask.bids.layout import find_runs
+from bidsmask.bids.selection import Selection
 from tests.make_trees import MANIFESTS, lay_out, manifest_names
 
 pytestmark = pytest.mark.skipif(
@@ -22,6 +23,10 @@ PREPROCESSED = re.compile(
     r"_desc-preproc_bold\.nii(\.gz)?$|_bold(_space-[^_]+)?_preproc\.nii(\.gz)?$"
 )
 RAW = re.compile(r"^(?!.*_part-(phase|real|imag)_).*_bold\.nii(\.gz)?$")
+PREPROCESSED_ANATOMY = re.compile(
+    r"_desc-preproc_T[12]w\.nii(\.gz)?$|_T1w(_space-[^_]+)?_preproc\.nii(\.gz)?$"
+)
+RAW_ANATOMY = re.compile(r"^(?!.*_part-(phase|real|imag)_).*_T[12]w\.nii(\.gz)?$")
 # Of a participant's tree, not more than these are indexed: two tell what twenty would.
 PARTICIPANTS = 2
 # The root of the dataset within the tree, where it is not the top.
@@ -36,22 +41,24 @@ def load(name):
 def indexed(tmp_path):
     """Lay a tree out and index it; return its dataset, and runs and findings by participant."""
 
-    def indexed(name, limit=None):
+    def indexed(name, limit=None, datatype="func"):
         lay_out().lay_out(load(name), tmp_path)
         root = tmp_path / ROOTS.get(name, "")
-        dataset = find_dataset(root, None, tmp_path / "out")
+        dataset = find_dataset(root, None, tmp_path / "out", (datatype,))
+        wanted = Selection(datatypes=(datatype,))
         return dataset, {
-            label: find_runs(dataset, label) for label in participants(dataset)[:limit]
+            label: find_runs(dataset, label, wanted) for label in participants(dataset)[:limit]
         }
 
     return indexed
 
 
-def functional(paths):
-    """Return participant and path of each file in a func folder of a participant."""
+def files_of(datatype, paths):
+    """Return participant and path of each file in a func or anat folder of a participant."""
     found = []
+    pattern = rf"(?:^|/)sub-([^/]+)/(?:(?:sub|ses)-[^/]+/)*{datatype}/[^./][^/]*$"
     for path in paths:
-        match = re.search(r"(?:^|/)sub-([^/]+)/(?:(?:sub|ses)-[^/]+/)*func/[^./][^/]*$", path)
+        match = re.search(pattern, path)
         if match:
             found.append((match[1], path))
     return found
@@ -59,7 +66,7 @@ def functional(paths):
 
 def expected_series(tree):
     """Return the paths of the series to mask, by participant, as a plain reading says."""
-    files = functional(lay_out().paths(tree))
+    files = files_of("func", lay_out().paths(tree))
     chosen = [pair for pair in files if PREPROCESSED.search(pair[1])]
     if not chosen and tree["kind"] == "raw":
         chosen = [pair for pair in files if RAW.search(pair[1])]
@@ -102,7 +109,7 @@ def test_a_tree_gives_the_runs_that_its_names_say(name, indexed, tmp_path):
     dataset, found = indexed(name, PARTICIPANTS)
 
     relative = {
-        str(run.bold.relative_to(tmp_path)): run for runs, _ in found.values() for run in runs
+        str(run.path.relative_to(tmp_path)): run for runs, _ in found.values() for run in runs
     }
     assert sorted(relative) == sorted(path for label, path in series if label in found)
     assert {label for label, _ in series} <= set(participants(dataset))
@@ -115,6 +122,32 @@ def test_a_tree_gives_the_runs_that_its_names_say(name, indexed, tmp_path):
         own = tree.get("content", {}).get(re.sub(r"\.nii(\.gz)?$", ".json", path))
         if isinstance(own, dict):
             assert own.items() <= run.metadata.items()
+    errors = [f for _, findings in found.values() for f in findings if f.severity == "error"]
+    assert errors == []
+
+
+@pytest.mark.parametrize("name", manifest_names())
+def test_a_tree_gives_the_anatomical_images_that_its_names_say(name, indexed, tmp_path):
+    tree = load(name)
+    every = set(lay_out().paths(tree))
+    files = files_of("anat", [path for path in every if path.startswith(ROOTS.get(name, ""))])
+    expected = [pair for pair in files if PREPROCESSED_ANATOMY.search(pair[1])]
+    if not expected and tree["kind"].startswith("raw"):
+        expected = [pair for pair in files if RAW_ANATOMY.search(pair[1])]
+    _, found = indexed(name, PARTICIPANTS, "anat")
+
+    runs = {str(run.path.relative_to(tmp_path)): run for some, _ in found.values() for run in some}
+    assert sorted(runs) == sorted(path for label, path in expected if label in found)
+    for path, run in runs.items():
+        mask = first_there(
+            [
+                re.sub(r"_desc-preproc_T[12]w(\.nii(\.gz)?)$", r"_desc-brain_mask\1", path),
+                re.sub(r"_preproc(\.nii(\.gz)?)$", r"_brainmask\1", path),
+            ],
+            every - {path},
+        )
+        assert (run.mask and str(run.mask.relative_to(tmp_path))) == mask
+        assert (run.boldref, run.confounds, run.events) == (None, None, None)
     errors = [f for _, findings in found.values() for f in findings if f.severity == "error"]
     assert errors == []
 
@@ -238,7 +271,7 @@ def test_metadata_are_those_that_pybids_finds(name, indexed):
     layout = bids_layout.BIDSLayout(root, validate=False, is_derivative=dataset.raw is None)
     for runs, _ in found.values():
         for run in runs:
-            assert run.metadata == dict(layout.get_metadata(str(run.bold)))
+            assert run.metadata == dict(layout.get_metadata(str(run.path)))
 
 
 @pytest.mark.parametrize(

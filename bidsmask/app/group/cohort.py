@@ -43,7 +43,7 @@ from bidsmask.errors import Finding, NothingSelected, UnequalChoices
 # What a name has beside the entities of its run.
 OF_PRODUCTS: Final = ("desc", "atlas", "seg", "stat")
 # What the runs of a group share.
-OF_GROUPS: Final = ("task", *GRID_ENTITIES)
+OF_GROUPS: Final = ("task", "mod", *GRID_ENTITIES)
 # All masks of a group together, whatever their strategy.
 MASKS: Final = ProductName("mask")
 
@@ -73,8 +73,8 @@ class RunGroup:
 
     @property
     def label(self) -> str:
-        """As in a file name: `task-rest_space-X_res-2`."""
-        return self.entities.name(suffix="", extension="")
+        """As in a file name: `task-rest_space-X_res-2`; `anat` where nothing is shared but that."""
+        return self.entities.name(suffix="", extension="") or self.datatype
 
     @property
     def space(self) -> str:

@@ -169,10 +169,10 @@ def test_labels_select(varied, case):
     ("options", "words"),
     [
         ({"participant_label": ("4",)}, "participant 4 is not in the dataset, which has 3"),
-        ({"task_label": ("c",)}, "task-c selects no functional run"),
-        ({"session_label": ("9",)}, "ses-9 selects no functional run"),
-        ({"space": ("Z",)}, "space-Z selects no functional run. There is X, Y"),
-        ({"space": ("X:res-2",)}, "space-X:res-2 selects no functional run"),
+        ({"task_label": ("c",)}, "task-c selects no run"),
+        ({"session_label": ("9",)}, "ses-9 selects no run"),
+        ({"space": ("Z",)}, "space-Z selects no run. There is X, Y"),
+        ({"space": ("X:res-2",)}, "space-X:res-2 selects no run"),
         ({"run_label": ("1",), "space": ("X:res-native", "func")}, ""),
     ],
 )
