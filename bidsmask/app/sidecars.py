@@ -88,6 +88,12 @@ def mask_identity(preparation: Preparation) -> dict[str, str]:
     return {"MaskIdentity": given} if given else {}
 
 
+def mask_choices(preparation: Preparation) -> dict[str, Any]:
+    """Return what tells signals within one mask from those within another of its strategy."""
+    arguments = dict(preparation.mask.arguments)
+    return {**mask_identity(preparation), **({"MaskArguments": arguments} if arguments else {})}
+
+
 def column_map_sidecar(job: Job, preparation: Preparation, product: Product) -> dict[str, Any]:
     """Return what is said of the column map."""
     return {
@@ -120,7 +126,7 @@ def coverage_sidecar(job: Job, preparation: Preparation, plan: AtlasPlan) -> dic
             job.dataset.uri(plan.labels.path),
             job.dataset.uri(preparation.mask.product.path),
         ],
-        **mask_identity(preparation),
+        **mask_choices(preparation),
         "AtlasIdentity": plan.identity,
         "index": {"Description": "Label of the region in the atlas."},
         "name": {"Description": "Name of the region, and of its column in the signals."},
@@ -189,7 +195,7 @@ def signals_sidecar(
         "Sources": [job.dataset.uri(path) for path in sources],
         "SpatialReference": spatial(job)["SpatialReference"],
         "MaskFile": job.dataset.uri(preparation.mask.product.path),
-        **mask_identity(preparation),
+        **mask_choices(preparation),
         **({} if atlas is None else {"AtlasIdentity": atlas.identity}),
         "ColumnMap": job.dataset.uri(column_map.path),
         "VolumesFile": job.dataset.uri(plan.volumes.path),

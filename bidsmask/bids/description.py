@@ -51,6 +51,7 @@ IGNORED = (
     "*_qc.tsv",
     "/task-*_mask.*",
     "/task-*_probseg.*",
+    "/task-*_signals.*",
     "*.html",
     "figures",
     "atlases",
@@ -82,8 +83,8 @@ For all runs of a task in one space, at the root, once the group level has run:
 - `task-*_desc-majority_mask.nii.gz`, `task-*_desc-intersection_mask.nii.gz`: the voxels that more
   than half of the runs, or all of them, have in their mask.
 - `task-*_desc-share_probseg.nii.gz`: the share of the runs that have a voxel in their mask.
-- `task-*_timeseries.h5`: the signals of the regions in all runs, with volumes and participants.
-- `task-*_stat-coverage_bold.tsv`: the share of each region that each run covers.
+- `task-*_signals.h5`: the signals of the regions in all runs, with volumes and participants.
+- `task-*_desc-group_bold.tsv`: the share of each region that each run covers.
 - `desc-group_qc.tsv`: one row for each run in each space, with every number that the JSON files
   hold, and for the runs that stand far from the others of their task and space, the reason.
 

@@ -21,7 +21,7 @@ CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "mask": ("StrategyArguments", "MaskIdentity"),
     "column map": (),
     "atlas": ("AtlasIdentity",),
-    "coverage": ("AtlasIdentity", "MaskIdentity"),
+    "coverage": ("AtlasIdentity", "MaskIdentity", "MaskArguments"),
     "volumes": ("Thresholds",),
     "signals": (
         "Statistic",
@@ -31,11 +31,14 @@ CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
         "Cleaning",
         "AtlasIdentity",
         "MaskIdentity",
+        "MaskArguments",
     ),
 }
+# Of these each strategy of the mask has its own.
+OF_STRATEGIES: Final = ("MaskIdentity", "MaskArguments")
 DECIDED_BY_DATA: Final = ("Cleaning.Regressors", "Cleaning.DroppedRegressors")
 
-# More runs than this are counted in a sentence, not named.
+# More runs than this, or values, are counted in a sentence, not named.
 NAMED: Final = 3
 # And so many letters of a value.
 LONGEST: Final = 80
@@ -54,17 +57,19 @@ def conflict_of(group: str, name: ProductName, runs: Sequence[RunOutputs]) -> Un
     """Return why the products of one name cannot be joined; None where they can."""
     where = f"{name} of {group}"
     having = [(run, run.products[name]) for run in runs if name in run.products]
-    by_mask: dict[str, list[str]] = defaultdict(list)
+    by_mask: dict[str, list[tuple[RunOutputs, WrittenProduct]]] = defaultdict(list)
     for run, product in having:
-        by_mask[mask_of(product)].append(run.label)
+        by_mask[mask_of(product)].append((run, product))
     masks = [run.masks[one] for run, product in having if (one := mask_of(product)) in run.masks]
     if len(by_mask) > 1 and not all(map(is_by_itself, masks)):
-        return _unequal(where, "the mask", by_mask, CHOOSE)
+        labels = {mask: [run.label for run, _ in some] for mask, some in by_mask.items()}
+        return _unequal(where, "the mask", labels, CHOOSE)
     for key in CHOICES[name.kind]:
-        told = [(run.label, product.metadata.get(key)) for run, product in having]
-        differing = _differing(key, told)
-        if differing is not None:
-            return _unequal(where, *differing)
+        for some in by_mask.values() if key in OF_STRATEGIES else [having]:
+            told = [(run.label, product.metadata.get(key)) for run, product in some]
+            differing = _differing(key, told)
+            if differing is not None:
+                return _unequal(where, *differing, ONE_MASK if key == "MaskIdentity" else AGAIN)
     return None
 
 
@@ -94,6 +99,8 @@ def conflict_of_masks(group: str, runs: Sequence[RunOutputs]) -> UnequalChoices 
 
 
 CHOOSE: Final = "Choose one with --mask-strategy."
+ONE_MASK: Final = "Run the participant level with one --mask-file or --template for all of them."
+AGAIN: Final = "Run the participant level again for these, or leave them out by their labels."
 
 
 def strategies(runs: Iterable[RunOutputs]) -> dict[str, list[str]]:
@@ -140,17 +147,18 @@ def _differing(
 
 
 def _unequal(
-    where: str, key: str, by_value: Mapping[str, Sequence[str]], advice: str = ""
+    where: str, key: str, by_value: Mapping[str, Sequence[str]], advice: str
 ) -> UnequalChoices:
     """Return the error that names the runs with a value that fewer have."""
     ways = sorted(by_value.items(), key=lambda way: (-len(way[1]), way[0]))
     (usual, most), *odd = ways
-    others = "; ".join(f"{value[:LONGEST]} for {in_short(labels)}" for value, labels in odd)
+    others = "; ".join(f"{value[:LONGEST]} for {in_short(labels)}" for value, labels in odd[:NAMED])
+    more = len(odd) - NAMED
     return UnequalChoices(
         where,
         f"were made with different choices: {key} is {usual[:LONGEST]} for {len(most)} runs, "
-        f"but {others}",
-        advice or "Run the participant level again for these, or leave them out by their labels.",
+        f"but {others}" + (f"; and {more} more values" if more > 0 else ""),
+        advice,
     )
 
 

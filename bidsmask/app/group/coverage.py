@@ -30,7 +30,7 @@ ROW_NAMES: Final = ("participant_id", "run_label")
 def coverage_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
     """Yield what makes the table of coverage of each atlas."""
     for name in group.names("coverage"):
-        entities = group.entities.with_(atlas=name.atlas, stat="coverage")
+        entities = group.entities.with_(atlas=name.atlas, stat="coverage", desc="group")
         files = ((cohort.output / entities.name(suffix="bold", extension=".tsv"),),)
         label = entities.name(suffix="", extension="")
         make = partial(make_coverage, atlas=name.atlas)

@@ -21,7 +21,7 @@ from bidsmask.bids.publish import withdraw
 from bidsmask.errors import Finding
 
 # How the names of group products end, but for the table of quality, which is always made.
-SUFFIXES: Final = ("mask", "probseg", "bold", "timeseries")
+SUFFIXES: Final = ("mask", "probseg", "bold", "signals")
 
 
 def selects(options: Options) -> bool:

@@ -50,7 +50,7 @@ def stack_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
         if not name.atlas:
             continue
         entities = group.entities.with_(atlas=name.atlas, stat=name.statistic, desc=name.desc)
-        files = ((cohort.output / entities.name(suffix="timeseries", extension=".h5"),),)
+        files = ((cohort.output / entities.name(suffix="signals", extension=".h5"),),)
         label = entities.name(suffix="", extension="")
         make = partial(make_stack, group=group, name=name)
         try:

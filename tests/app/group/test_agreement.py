@@ -14,7 +14,7 @@ from bidsmask.app.group.cohort import read_cohort
 from bidsmask.app.group.run_outputs import ProductName
 from bidsmask.app.options import Options
 from tests.make_app import run_app
-from tests.make_group import run_group
+from tests.make_group import change_sidecar, run_group, write_outputs
 from tests.make_images import AFFINE, write_image
 from tests.make_runs import SPACE, brain, write_atlas, write_dataset
 
@@ -95,7 +95,7 @@ def test_other_names_of_the_regions_are_columns_of_their_own(bids, tmp_path, cap
     atlas = write_atlas(tmp_path / "atlas", rows=rows)
     assert run_app(bids, output, "--atlas", atlas, "--participant-label", "03") == 0
     assert run_group(output) == 1
-    [path] = output.glob("task-*_timeseries.json")
+    [path] = output.glob("task-*_signals.json")
     assert list(json.loads(path.read_text())["LeftOut"]) == [f"sub-03_task-rest_space-{SPACE}"]
 
 
@@ -106,7 +106,7 @@ def mask_image(path: Path, shift: int) -> Path:
     return write_image(path, np.roll(brain(), shift, axis=0).astype(np.uint8))
 
 
-def test_masks_of_two_files_are_not_joined(bids, tmp_path):
+def test_masks_of_two_files_are_not_joined(bids, tmp_path, capsys):
     output = tmp_path / "out"
     atlas = write_atlas(tmp_path / "atlas")
     for shift, labels in enumerate([("01", "02"), ("03",)]):
@@ -117,7 +117,36 @@ def test_masks_of_two_files_are_not_joined(bids, tmp_path):
     assert set(found) == {"mask", "coverage", "signals"}
     assert all("MaskIdentity is" in text for text in found.values())
     assert run_group(output) == 1
+    assert "Run the participant level with one --mask-file or --template" in capsys.readouterr().err
     assert list(output.glob("task-*")) == []
+
+    options = ("--atlas", atlas, "--mask-file", mask_image(tmp_path / "mask.nii.gz", 0))
+    assert run_app(bids, output, *options) == 0
+    assert run_group(output) == 0
+    assert len(list(output.glob("task-*_signals.h5"))) == 1
+
+
+def test_signals_within_masks_of_other_arguments_are_not_joined(bids, tmp_path):
+    output = tmp_path / "out"
+    atlas = write_atlas(tmp_path / "atlas")
+    options = ("--atlas", atlas, "--mask-strategy", "epi")
+    assert run_app(bids, output, *options, "--participant-label", "01", "02") == 0
+    assert run_app(bids, output, *options, "--mask-args", "opening=1") == 0
+    assert conflicts(output) == {}
+    assert run_app(bids, output, *options, "--participant-label", "03") == 0
+    found = conflicts(output)
+    assert set(found) == {"mask", "coverage", "signals"}
+    for kind, key in (("mask", "Strategy"), ("coverage", "Mask"), ("signals", "Mask")):
+        assert f"{key}Arguments.opening is 1 for 2 runs, but 2 for sub-03" in found[kind]
+
+
+def test_of_many_values_a_few_are_told(bids, tmp_path):
+    output = write_outputs(tmp_path / "out", map(str, range(1, 9)))
+    for number, path in enumerate(sorted(output.glob("sub-*/func/*_mask.json"))):
+        change_sidecar(path, MaskIdentity=f"sha256:{number}")
+    text = conflicts(output)["mask"]
+    assert text.count("sha256:") == 4
+    assert "; and 4 more values. Run" in text
 
 
 def test_the_same_mask_may_lie_elsewhere(bids, tmp_path):

@@ -17,8 +17,7 @@ from tests.make_group import (
     write_table,
 )
 
-STACK = f"{GROUP}_atlas-blocks_stat-mean_desc-simple_timeseries"
-COVERAGE = f"{GROUP}_atlas-blocks_stat-coverage_bold"
+COVERAGE = f"{GROUP}_atlas-blocks_stat-coverage_desc-group_bold"
 QC = "desc-group_qc"
 
 

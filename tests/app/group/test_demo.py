@@ -11,20 +11,18 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from bids.layout import BIDSLayout
 
 from bidsmask.demo.plan import SPACE as DEMO_SPACE
 from bidsmask.demo.timecourse import T_R_S
 from tests.make_app import needs_validator, run_app, table_of, validator_issues
 from tests.make_demo import atlas_of, demo_dataset, demo_runs
 from tests.make_group import (
-    GROUP,
     frame,
     run_group,
     sidecar_of,
 )
 
-STACK = f"{GROUP}_atlas-blocks_stat-mean_desc-simple_timeseries"
-COVERAGE = f"{GROUP}_atlas-blocks_stat-coverage_bold"
 QC = "desc-group_qc"
 
 
@@ -50,7 +48,7 @@ def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("cleaning", ["simple", "scrubbing"])
 def test_a_stack_holds_the_tables_of_the_demo_bit_for_bit(demo_output, tmp_path_factory, cleaning):
     seen = 0
-    for path in demo_output.glob(f"task-*_desc-{cleaning}_timeseries.h5"):
+    for path in demo_output.glob(f"task-*_desc-{cleaning}_signals.h5"):
         task = path.name.split("_")[0]
         with h5py.File(path) as file:
             assert file.attrs["space"] == DEMO_SPACE
@@ -95,6 +93,18 @@ def test_the_official_validator_has_nothing_to_say_of_a_group(demo_output):
     assert validator_issues(demo_output) == []
 
 
+def test_no_sidecar_of_the_group_tells_of_a_run(demo_output):
+    # By the inheritance of BIDS, a JSON file at the root tells of all files below whose names have
+    # its suffix and entities.
+    layout = BIDSLayout(demo_output, validate=False)
+    files = [path for path in demo_output.glob("sub-*/**/*.*") if path.suffix != ".json"]
+    assert len(files) > 40
+    for path in files:
+        own = path.with_name(path.name.partition(".")[0] + ".json")
+        told = {key for key, one in json.loads(own.read_text()).items() if one is not None}
+        assert layout.get_metadata(path).keys() == told
+
+
 def test_every_number_of_the_demos_sidecars_is_in_the_table_of_quality(demo_output):
     table = table_of(demo_output / f"{QC}.tsv").set_index("run_label")
     for path in demo_output.glob(f"sub-*/**/*_space-{DEMO_SPACE}_desc-*_mask.json"):
@@ -134,7 +144,7 @@ def test_coverage_and_dice_of_the_demo_are_what_images_and_tables_say(demo_outpu
         assert row["coverage_minimum_demo"] == coverage.min()
         assert row["regions_under_half_demo"] == (coverage < 0.5).sum()
         group = f"task-{row['task']}_space-{DEMO_SPACE}"
-        beside = table_of(demo_output / f"{group}_atlas-demo_stat-coverage_bold.tsv")
+        beside = table_of(demo_output / f"{group}_atlas-demo_stat-coverage_desc-group_bold.tsv")
         np.testing.assert_array_equal(beside.set_index("run_label").loc[label][1:], coverage)
         [mask] = demo_output.glob(f"sub-*/**/{label}_desc-*_mask.nii.gz")
         ours = np.asarray(nibabel.load(mask).dataobj) > 0

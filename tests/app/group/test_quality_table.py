@@ -19,8 +19,6 @@ from tests.make_group import (
     write_table,
 )
 
-STACK = f"{GROUP}_atlas-blocks_stat-mean_desc-simple_timeseries"
-COVERAGE = f"{GROUP}_atlas-blocks_stat-coverage_bold"
 QC = "desc-group_qc"
 
 

@@ -27,8 +27,8 @@ from tests.make_group import (
 )
 from tests.make_runs import contents
 
-STACK = f"{GROUP}_atlas-blocks_stat-mean_desc-simple_timeseries"
-COVERAGE = f"{GROUP}_atlas-blocks_stat-coverage_bold"
+STACK = f"{GROUP}_atlas-blocks_stat-mean_desc-simple_signals"
+COVERAGE = f"{GROUP}_atlas-blocks_stat-coverage_desc-group_bold"
 QC = "desc-group_qc"
 
 
@@ -54,7 +54,7 @@ def test_a_stack_that_was_cut_is_made_anew(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:-100])
     capsys.readouterr()
     assert run_group(root) == 0
-    assert f"done: {STACK.removesuffix('_timeseries')}" in capsys.readouterr().err
+    assert f"done: {STACK.removesuffix('_signals')}" in capsys.readouterr().err
     assert contents(root) == before
 
 
@@ -168,7 +168,8 @@ def test_runs_whose_signals_are_damaged_are_all_found_and_the_others_stacked(tmp
     assert run_group(root) == 1
     told = capsys.readouterr().err
     for label in ("02", "04"):
-        assert f"sub-{label}_{STACK.replace('task-rest_', 'task-rest_', 1)}.tsv.gz is cut" in told
+        name = f"sub-{label}_{STACK.replace('_signals', '_timeseries')}.tsv.gz"
+        assert f"{name} is cut" in told
     assert stacked(root) == ["sub-01", "sub-03", "sub-05"]
     with h5py.File(root / f"{STACK}.h5") as file:
         assert frame(file["participants"])["participant_id"].tolist() == [
@@ -274,7 +275,7 @@ def test_runs_in_their_own_space_are_stacked_by_task(tmp_path):
     root = write_outputs(tmp_path / "out", space="", tasks=("rest", "nback"))
     assert run_group(root) == 0
     for task in ("rest", "nback"):
-        path = root / f"task-{task}_atlas-blocks_stat-mean_desc-simple_timeseries.h5"
+        path = root / f"task-{task}_atlas-blocks_stat-mean_desc-simple_signals.h5"
         with h5py.File(path) as file:
             assert len(file["signals"]) == 3
             assert file.attrs["task"] == task
