@@ -114,14 +114,17 @@ def ours(folder: Path, case: str) -> object:
     from bidsmask.masks.given import load_mask
     from bidsmask.signals.atlas import read_atlas
     from bidsmask.signals.extract import extract
-    from bidsmask.signals.extractor import Extractor, LabelExtractor, VoxelExtractor
+    from bidsmask.signals.extractor import Extractor
+    from bidsmask.signals.regions import Regions, StatisticExtractor
+    from bidsmask.signals.voxels import VoxelExtractor
 
     image = open_image(folder / SERIES)
     mask = load_mask(folder / MASK, image.grid, "derivative")
     extractor: Extractor = VoxelExtractor(mask)
     if case == "regions":
         atlas = read_atlas(folder / ATLAS)
-        extractor = LabelExtractor(atlas.on(image.grid), atlas.values, mask.voxels)
+        regions = Regions.of_labels(atlas.on(image.grid), atlas.values, mask.voxels)
+        extractor = StatisticExtractor(regions)
     (raw,) = extract(image, [extractor], FWHM_MM if case == "smoothed" else None)
     if case in ("plain", "regions"):
         return np.add(raw.values, raw.reference, out=raw.values)

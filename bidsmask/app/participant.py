@@ -35,8 +35,10 @@ from bidsmask.masks.mask import Mask
 from bidsmask.signals.atlas import read_atlas
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
-from bidsmask.signals.extractor import Extractor, LabelExtractor, VoxelExtractor
+from bidsmask.signals.extractor import Extractor
+from bidsmask.signals.regions import Regions, StatisticExtractor
 from bidsmask.signals.volumes import volumes_table
+from bidsmask.signals.voxels import VoxelExtractor
 
 
 def run_job(job: Job, n_threads: int = 1) -> Outcome:
@@ -168,7 +170,7 @@ class Work:
         sidecar = sidecars.volumes_sidecar(self.job, preparation, plan)
         self.publish(plan.volumes, [table_bytes(table)], sidecar)
 
-    def atlas(self, plan: AtlasPlan, mask: Mask) -> tuple[LabelExtractor, list[str]] | None:
+    def atlas(self, plan: AtlasPlan, mask: Mask) -> tuple[StatisticExtractor, list[str]] | None:
         """Write the atlas as used and its coverage; return its extractor and column names.
 
         None where all products of the atlas are up to date.
@@ -179,7 +181,8 @@ class Work:
         columns = region_columns(atlas.values.tolist(), plan.names)
         names = list(columns.names)
         labels = atlas.on(mask.grid)
-        extractor = LabelExtractor(labels, atlas.values, mask.voxels)
+        present = Regions.of_labels(labels, atlas.values, mask.voxels)
+        extractor = StatisticExtractor(present)
         coverage = atlas.coverage(mask)
         note_regions(self.notes, plan.choice, columns, coverage)
         regions = pd.DataFrame({"index": atlas.values, "name": names})
@@ -189,13 +192,13 @@ class Work:
             contents = [nifti_bytes(labels, mask.grid, space=self.space), table_bytes(regions)]
             self.publish(plan.labels, contents, sidecars.atlas_sidecar(self.job, plan))
         if self.is_wanted(plan.coverage):
-            table = regions.assign(voxels=extractor.n_voxels, coverage=np.round(coverage, 6))
+            table = regions.assign(voxels=present.sizes, coverage=np.round(coverage, 6))
             sidecar = sidecars.coverage_sidecar(self.job, self.preparation, plan)
             self.publish(plan.coverage, [table_bytes(table)], sidecar)
         return extractor, names
 
     def signals(
-        self, mask: Mask, atlases: Sequence[tuple[LabelExtractor, list[str]] | None]
+        self, mask: Mask, atlases: Sequence[tuple[StatisticExtractor, list[str]] | None]
     ) -> None:
         """Read the series once and write all signals that are wanted."""
         preparation = self.preparation

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from bidsmask.errors import UnusableImage, UsageError
-from bidsmask.images.grid import Grid
+from bidsmask.images.grid import Grid, flat_indices
 
 
 def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
@@ -43,6 +43,40 @@ def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> np
         cval=0,
     )
     return moved
+
+
+def linear_weights(source: Grid, target: Grid, ijk: npt.NDArray[np.intp]) -> sparse.csr_array:
+    """Return the matrix that moves values linearly to some voxels of another grid.
+
+    Parameters
+    ----------
+    source, target : Grid
+        Where the values are, and where they are wanted.
+    ijk : (n_voxels, 3) int array
+        Voxels of the target.
+
+    Returns
+    -------
+    (n_voxels, source.n_voxels) sparse array
+        Weights of the voxels of the source in file order (i fastest). Beyond its outermost
+        voxel centres values fall to 0 within a voxel, where nilearn's
+        `resample_img(interpolation="linear")` cuts them off at once, and a rounding error can
+        take away a whole plane.
+    """
+    shape = (len(ijk), source.n_voxels)
+    rows = np.arange(len(ijk))
+    to_source = np.linalg.inv(source.affine) @ target.affine
+    exact = ijk @ to_source[:3, :3].T + to_source[:3, 3]
+    low = np.floor(exact)
+    share = exact - low
+    moving = sparse.csr_array(shape)
+    for corner in product((0, 1), repeat=3):
+        near = (low + corner).astype(np.intp)
+        weights = np.where(corner, share, 1 - share).prod(axis=1)
+        used = ((near >= 0) & (near < source.shape)).all(axis=1) & (weights > 0)
+        places = flat_indices(near[used], source.shape)
+        moving = moving + sparse.csr_array((weights[used], (rows[used], places)), shape)
+    return moving
 
 
 def target_grid(source: Grid, target_affine: Any, target_shape: Any) -> Grid:

@@ -17,7 +17,8 @@ from bidsmask.images.grid import Grid
 from bidsmask.images.image import Image, open_image
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals, extract
-from bidsmask.signals.extractor import LabelExtractor, VoxelExtractor
+from bidsmask.signals.regions import Regions, Statistic, StatisticExtractor
+from bidsmask.signals.voxels import VoxelExtractor
 from tests.make_images import AFFINE, head_volumes, random_stored, write_image
 
 SHAPE = (9, 10, 8)
@@ -28,8 +29,8 @@ MASK = Mask(INSIDE, GRID, "file")
 LABELS = np.random.default_rng(2).integers(0, 4, SHAPE)
 
 
-def regions() -> LabelExtractor:
-    return LabelExtractor(LABELS, np.array([1, 2, 3]), INSIDE)
+def regions(statistic: Statistic = "mean") -> StatisticExtractor:
+    return StatisticExtractor(Regions.of_labels(LABELS, np.array([1, 2, 3]), INSIDE), statistic)
 
 
 def image_of(folder: Path, stored: np.ndarray, **how: Any) -> Image:
@@ -61,11 +62,13 @@ def test_signals_are_the_scaled_values(tmp_path, dtype, slope, intercept, order,
     stored = random_stored((*SHAPE, 5), dtype, seed)
     image = image_of(tmp_path, stored, slope=slope, intercept=intercept, order=order)
     values = values_of(image)
-    voxels, means = extract(image, [VoxelExtractor(MASK), regions()])
+    voxels, means, medians = extract(image, [VoxelExtractor(MASK), regions(), regions("median")])
     size = np.abs(values).max()
     np.testing.assert_allclose(whole(voxels), values[INSIDE].T, rtol=0, atol=3e-7 * size)
     expected = [values[INSIDE & (one == LABELS)].mean(axis=0) for one in (1, 2, 3)]
     np.testing.assert_allclose(whole(means), np.transpose(expected), rtol=0, atol=3e-7 * size)
+    middles = [np.median(values[INSIDE & (one == LABELS)], axis=0) for one in (1, 2, 3)]
+    np.testing.assert_allclose(whole(medians), np.transpose(middles), rtol=0, atol=3e-7 * size)
     assert not voxels.values[0].any()
 
 
@@ -83,10 +86,9 @@ def test_a_mean_far_above_the_variation_costs_no_digits(tmp_path, dtype):
 @pytest.mark.parametrize("fwhm_mm", [None, 5.0])
 def test_each_extractor_gets_the_same_alone_and_beside_others(tmp_path, fwhm_mm):
     image = image_of(tmp_path, head_volumes(SHAPE, 6).astype(np.float32))
-    together = extract(image, [VoxelExtractor(MASK), regions()], fwhm_mm, MASK.box)
-    alone = [
-        extract(image, [one], fwhm_mm, MASK.box)[0] for one in (VoxelExtractor(MASK), regions())
-    ]
+    extractors = [VoxelExtractor(MASK), regions(), regions("variance")]
+    together = extract(image, extractors, fwhm_mm, MASK.box)
+    alone = [extract(image, [one], fwhm_mm, MASK.box)[0] for one in extractors]
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_array_equal(one.reference, other.reference)
@@ -131,7 +133,7 @@ def test_bad_values_are_counted_where_they_are_used(tmp_path, fwhm_mm):
 
 def test_regions_outside_the_image_keep_their_columns(tmp_path):
     image = image_of(tmp_path, head_volumes(SHAPE, 3).astype(np.int16))
-    extractor = LabelExtractor(LABELS, np.array([1, 50]), INSIDE)
+    extractor = StatisticExtractor(Regions.of_labels(LABELS, np.array([1, 50]), INSIDE))
     (means,) = extract(image, [extractor])
     assert means.values.shape == (3, 2)
     assert list(extractor.missing) == [False, True]

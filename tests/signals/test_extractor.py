@@ -1,15 +1,21 @@
-"""One contract for all extractors, and what each of them is."""
+"""One contract for all extractors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import get_args
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from scipy import sparse
 
 from bidsmask.images.grid import Grid
 from bidsmask.masks.mask import Mask
-from bidsmask.signals.extractor import Extractor, LabelExtractor, VoxelExtractor
+from bidsmask.signals.extractor import Extractor
+from bidsmask.signals.maps import MapExtractor, Maps
+from bidsmask.signals.regions import Regions, Statistic, StatisticExtractor
+from bidsmask.signals.spheres import Spheres
+from bidsmask.signals.voxels import MemberExtractor, VoxelExtractor
 from tests.make_images import AFFINE
 
 SHAPE = (5, 6, 4)
@@ -17,37 +23,59 @@ RANDOM = np.random.default_rng(5)
 INSIDE = RANDOM.random(SHAPE) < 0.6
 LABELS = RANDOM.integers(0, 4, SHAPE) * 7
 VALUES = np.array([-3, 7, 14, 21, 90], np.int32)  # two have no voxel
+MASK = Mask(INSIDE, Grid(SHAPE, AFFINE), "file")
+REGIONS = Regions.of_labels(LABELS, VALUES, INSIDE)
 
 
-def voxel_extractor() -> Extractor:
-    return VoxelExtractor(Mask(INSIDE, Grid(SHAPE, AFFINE), "file"))
+def map_extractor() -> Extractor:
+    weights = np.random.default_rng(2).random((4, MASK.n_voxels))
+    weights[1] = 0
+    weights[:, ::3] = 0
+    return MapExtractor(Maps(sparse.csr_array(weights), np.ones(4)), MASK)
 
 
-def label_extractor() -> Extractor:
-    return LabelExtractor(LABELS, VALUES, INSIDE)
+def sphere_extractor(statistic: Statistic = "mean") -> Extractor:
+    """Two that overlap, one that lies far away."""
+    centres = np.array([[-5.0, -10, -25], [-3, -9, -25], [500, 0, 0]])
+    regions, _ = Spheres(centres, np.full(3, 6.0)).on(MASK.grid, INSIDE)
+    return StatisticExtractor(regions, statistic)
 
 
-every = pytest.mark.parametrize("make", [voxel_extractor, label_extractor])
+EVERY: dict[str, Callable[[], Extractor]] = {
+    "voxels": lambda: VoxelExtractor(MASK),
+    "members": lambda: MemberExtractor(REGIONS),
+    "maps": map_extractor,
+    **{
+        f"{statistic} of {what}": (lambda make=make, statistic=statistic: make(statistic))
+        for statistic in get_args(Statistic)
+        for what, make in {
+            "labels": lambda statistic: StatisticExtractor(REGIONS, statistic),
+            "spheres": sphere_extractor,
+        }.items()
+    },
+}
+every = pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
 
 
 def row_of(extractor: Extractor, volume: np.ndarray) -> np.ndarray:
     """Return the row of a volume, (i, j, k)."""
-    return np.array(extractor.row(volume[tuple(extractor.ijk.T)]))
+    return np.array(extractor.rows(volume[tuple(extractor.ijk.T)][np.newaxis])[0])
 
 
 @every
-def test_a_row_is_linear_in_the_volume(make):
+def test_a_row_is_linear_in_the_volume_where_it_says_so(make):
     one, other = RANDOM.standard_normal((2, *SHAPE))
     together = row_of(make(), 2 * one - 3 * other)
-    np.testing.assert_allclose(together, 2 * row_of(make(), one) - 3 * row_of(make(), other))
+    apart = 2 * row_of(make(), one) - 3 * row_of(make(), other)
+    assert np.allclose(together, apart, rtol=1e-9, atol=1e-12) == make().is_linear
 
 
 @every
-def test_a_row_has_a_value_for_each_column(make):
+def test_a_row_has_a_value_for_each_column_and_0_for_a_missing_one(make):
     extractor = make()
-    row = row_of(extractor, np.ones(SHAPE))
+    row = row_of(extractor, RANDOM.standard_normal(SHAPE))
     assert row.shape == extractor.missing.shape == (extractor.n_columns,)
-    np.testing.assert_array_equal(row, ~extractor.missing)
+    np.testing.assert_array_equal(row != 0, ~extractor.missing)
 
 
 @every
@@ -60,53 +88,20 @@ def test_only_voxels_inside_are_needed_and_each_once(make):
 @every
 def test_making_a_row_changes_nothing(make):
     extractor = make()
-    values = RANDOM.standard_normal(len(extractor.ijk))
+    values = RANDOM.standard_normal((3, len(extractor.ijk)))
     before = values.copy()
-    extractor.row(values)
+    extractor.rows(values)
     np.testing.assert_array_equal(values, before)
+
+
+@every
+def test_a_row_does_not_depend_on_the_others(make):
+    extractor = make()
+    values = RANDOM.standard_normal((5, len(extractor.ijk)))
+    alone = [extractor.rows(one[np.newaxis])[0] for one in values]
+    np.testing.assert_allclose(extractor.rows(values), alone, rtol=1e-12, atol=1e-14)
 
 
 def test_voxels_are_in_c_order_of_the_mask():
     volume = RANDOM.standard_normal(SHAPE)
-    np.testing.assert_array_equal(row_of(voxel_extractor(), volume), volume[INSIDE])
-
-
-def test_regions_are_means_of_their_voxels_inside():
-    volume = RANDOM.standard_normal(SHAPE)
-    extractor = LabelExtractor(LABELS, VALUES, INSIDE)
-    expected = [volume[INSIDE & (value == LABELS)].mean() for value in (7, 14, 21)]
-    np.testing.assert_allclose(row_of(extractor, volume), [0, *expected, 0])
-    assert list(extractor.missing) == [True, False, False, False, True]
-    assert list(extractor.n_voxels[1:4]) == [
-        np.count_nonzero(INSIDE & (value == LABELS)) for value in (7, 14, 21)
-    ]
-
-
-def test_labels_that_are_no_columns_are_left_alone():
-    extractor = LabelExtractor(LABELS, np.array([14]), INSIDE)
-    assert set(LABELS[tuple(extractor.ijk.T)]) == {14}
-
-
-def test_a_region_of_one_voxel_is_that_voxel():
-    volume = RANDOM.standard_normal(SHAPE)
-    labels = np.zeros(SHAPE, int)
-    labels[1, 2, 3] = 5
-    extractor = LabelExtractor(labels, np.array([5]), np.ones(SHAPE, bool))
-    assert row_of(extractor, volume) == [volume[1, 2, 3]]
-
-
-def test_no_region_inside_gives_columns_without_values():
-    extractor = LabelExtractor(LABELS, VALUES, np.zeros(SHAPE, bool))
-    assert extractor.missing.all()
-    assert list(extractor.row(np.empty(0, np.float32))) == [0] * 5
-
-
-@given(st.integers(0, 10_000), st.integers(1, 9))
-def test_means_of_float32_are_summed_in_float64(seed, n_regions):
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, n_regions + 1, (40, 40, 20))
-    values = np.unique(labels[labels > 0])
-    extractor = LabelExtractor(labels, values, np.ones(labels.shape, bool))
-    volume = (1e6 + random.standard_normal(labels.shape)).astype(np.float32)
-    expected = [volume[labels == value].astype(np.float64).mean() for value in values]
-    np.testing.assert_allclose(row_of(extractor, volume), expected, rtol=1e-12)
+    np.testing.assert_array_equal(row_of(VoxelExtractor(MASK), volume), volume[INSIDE])
