@@ -130,7 +130,8 @@ def work_through(
     ledger.note([*dataset.findings, *findings])
     screen.start(len(labels))
     resources = Resources.of(options.n_procs, options.omp_nthreads)
-    jobs = ready(itertools.chain(seen, steps), options, dataset, ledger, screen)
+    steps = shown(itertools.chain(seen, steps), options, ledger, screen)
+    jobs = ready(steps, dataset, ledger, screen)
     outcomes = execute(jobs, run_job, resources, stop_on_failure=options.stop_on_first_crash)
     with recording(ledger, screen):
         try:
@@ -162,15 +163,21 @@ def record(outcomes: Generator[Outcome], ledger: Ledger, screen: Screen) -> None
             screen.outcome(outcome)
 
 
-def ready(
-    steps: Iterator[Step], options: Options, dataset: Dataset, ledger: Ledger, screen: Screen
-) -> Iterator[Job]:
-    """Yield the Jobs that have to be done, and record what the plan says of the others."""
+def shown(
+    steps: Iterator[Step], options: Options, ledger: Ledger, screen: Screen
+) -> Iterator[Step]:
+    """Yield each step of a plan once it is shown and noted, up to the failure that stops all."""
     for step in steps:
         if options.stop_on_first_crash and ledger.counts["failed"]:
             return
         screen.step(step)
         ledger.note(step.findings)
+        yield step
+
+
+def ready(steps: Iterator[Step], dataset: Dataset, ledger: Ledger, screen: Screen) -> Iterator[Job]:
+    """Yield the Jobs that have to be done, and record what the plan says of the others."""
+    for step in steps:
         if step.outcome is not None:
             ledger.record(step.outcome)
             screen.outcome(step.outcome)
@@ -192,19 +199,16 @@ def run_group(options: Options, screen: Screen) -> int:
     ledger.note(findings)
     screen.start(n_participants=1)
     with recording(ledger, screen):
-        record(group_outcomes(steps, cohort, options, ledger, screen), ledger, screen)
+        outcomes = group_outcomes(shown(steps, options, ledger, screen), cohort, options, screen)
+        record(outcomes, ledger, screen)
     return ledger.exit_code
 
 
 def group_outcomes(
-    steps: Iterator[Step], cohort: Cohort, options: Options, ledger: Ledger, screen: Screen
+    steps: Iterator[Step], cohort: Cohort, options: Options, screen: Screen
 ) -> Generator[Outcome]:
     """Yield what becomes of each step, one after the other."""
     for step in steps:
-        if options.stop_on_first_crash and ledger.counts["failed"]:
-            return
-        screen.step(step)
-        ledger.note(step.findings)
         is_at_odds = step.task is not None and step.task.conflict is not None
         if step.outcome is not None and not is_at_odds:
             yield step.outcome

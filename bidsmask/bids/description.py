@@ -45,6 +45,7 @@ IGNORED = (
     "*_relmat.*",
     "*_cohort-*",
     "*mod-T2w_*",
+    "/mod-T1w_*",
     "*_bold.tsv",
     "*_bold.json",
     "*_qc.json",
@@ -81,7 +82,7 @@ For each run of each participant, in `sub-*/[ses-*/]func`, masks in `anat`, too:
 For all runs of a task in one space, at the root, once the group level has run:
 
 - `task-*_desc-majority_mask.nii.gz`, `task-*_desc-intersection_mask.nii.gz`: the voxels that more
-  than half of the runs, or all of them, have in their mask.
+  than half of the runs, or all of them, have in their mask; of anatomical images `mod-*`.
 - `task-*_desc-share_probseg.nii.gz`: the share of the runs that have a voxel in their mask.
 - `task-*_signals.h5`: the signals of the regions in all runs, with volumes and participants.
 - `task-*_desc-group_bold.tsv`: the share of each region that each run covers.

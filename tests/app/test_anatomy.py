@@ -216,7 +216,7 @@ def test_the_group_level_takes_masks_of_anatomy(tmp_path, capsys):
     assert run_app(tmp_path / "raw", tmp_path / "out", *options) == 0
     assert main([str(tmp_path / "raw"), str(tmp_path / "out"), "group"]) == 0
     said = capsys.readouterr().err
-    for group in ("anat", "mod-T2w", "task-a"):
+    for group in ("mod-T1w", "mod-T2w", "task-a"):
         assert f" {group} has no group mask, since the runs' own space" in said
 
 

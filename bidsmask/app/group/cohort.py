@@ -59,7 +59,8 @@ class RunGroup:
     datatype : str
         `func` or `anat`.
     entities : Entities
-        What they share: task, space, cohort, res, den, as far as they have them.
+        What they share: task or contrast (`mod`), space, cohort, res, den, as far as they have
+        them.
     runs : tuple of RunOutputs
         In natural order.
     conflicts : mapping of ProductName to UnequalChoices
@@ -73,8 +74,8 @@ class RunGroup:
 
     @property
     def label(self) -> str:
-        """As in a file name: `task-rest_space-X_res-2`; `anat` where nothing is shared but that."""
-        return self.entities.name(suffix="", extension="") or self.datatype
+        """As in a file name: `task-rest_space-X_res-2`."""
+        return self.entities.name(suffix="", extension="")
 
     @property
     def space(self) -> str:
@@ -298,8 +299,13 @@ def grouped(runs: Sequence[RunOutputs]) -> tuple[RunGroup, ...]:
 
 
 def shared_entities(run: RunOutputs) -> Entities:
-    """Return what a run shares with the others of its group."""
-    return Entities(tuple(pair for pair in run.entities.pairs if pair[0] in OF_GROUPS))
+    """Return what a run shares with the others of its group, with a word that says what it is.
+
+    Without task and contrast the group mask of T1w images would lend its JSON file to all others.
+    """
+    shared = Entities(tuple(pair for pair in run.entities.pairs if pair[0] in OF_GROUPS))
+    is_t1w = run.datatype == "anat" and "mod" not in shared
+    return shared.with_(mod="T1w") if is_t1w else shared
 
 
 def conflicts_of(runs: Sequence[RunOutputs]) -> dict[ProductName, UnequalChoices]:

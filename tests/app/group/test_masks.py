@@ -25,6 +25,7 @@ from tests.make_group import (
     write_masks,
     write_outputs,
     write_run_outputs,
+    write_sidecar,
 )
 from tests.make_images import AFFINE
 from tests.make_runs import SHAPE, SPACE, brain, write_atlas, write_dataset
@@ -146,6 +147,27 @@ def test_the_official_validator_has_nothing_to_say(tmp_path):
     assert run_group(tmp_path / "out") == 0
     assert len(masks_of(tmp_path / "out")) == 12
     assert validator_issues(tmp_path / "out") == []
+
+
+def test_masks_of_anatomical_images_are_joined_by_contrast(tmp_path):
+    output = write_outputs(tmp_path / "out", ("1", "2"), with_signals=False)
+    for label in "12":
+        folder = output / f"sub-{label}/anat"
+        folder.mkdir()
+        for shift, contrast in ((1, ""), (-1, "_mod-T2w")):
+            name = f"sub-{label}{contrast}_space-{SPACE}_desc-derivative_mask"
+            write_mask(folder / f"{name}.nii.gz", np.roll(brain(SHAPE), shift, axis=1))
+            write_sidecar(folder / f"{name}.json", StrategyReason="asked for")
+    assert run_group(output) == 0
+    series, t1w, t2w = (
+        image_of(output / f"{group}_space-{SPACE}_desc-majority_mask.nii.gz")
+        for group in ("task-rest", "mod-T1w", "mod-T2w")
+    )
+    assert np.array_equal(t1w, np.roll(brain(SHAPE), 1, axis=1))
+    assert np.array_equal(t2w, np.roll(brain(SHAPE), -1, axis=1))
+    assert not np.array_equal(series, t1w)
+    rows = (output / "desc-group_qc.tsv").read_text().splitlines()
+    assert len(rows) == 1 + 6
 
 
 def test_group_masks_of_what_the_app_wrote(tmp_path):
