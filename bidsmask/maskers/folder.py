@@ -15,12 +15,12 @@ from bidsmask.errors import (
     UsageError,
     WritingFailed,
 )
+from bidsmask.images.folder import look_into, stem_of
 from bidsmask.images.image import open_image
 from bidsmask.images.stream import read_volume
 from bidsmask.images.write import nifti_bytes
 from bidsmask.masks.otsu import otsu_mask
 
-EXTENSIONS = (".nii.gz", ".nii")
 LOG = logging.getLogger("bidsmask")
 
 
@@ -76,7 +76,7 @@ def generate_brain_mask(
         closing_radius=closing_radius,
         where=source,
     )
-    path = folder / _mask_name(source)
+    path = folder / f"{stem_of(source)}_mask.nii.gz"
     _write(path, nifti_bytes(voxels, image.grid))
     if debug:
         LOG.info("%s: %d voxels inside, written to %s", source, voxels.sum(), path)
@@ -95,8 +95,8 @@ def generate_brain_mask_dataset(
     Parameters
     ----------
     nii_folder : str or Path
-        Its files `.nii` and `.nii.gz` are taken in the order of their names, those of folders
-        in it are not.
+        Its files `.nii` and `.nii.gz` are taken in the order of their names; hidden ones, and
+        those of folders in it, are not.
     output_path, threshold, closing_radius, debug
         As for `generate_brain_mask`.
 
@@ -113,43 +113,27 @@ def generate_brain_mask_dataset(
     UsageError
         As `generate_brain_mask`.
     """
-    folder = Path(nii_folder)
-    if not folder.is_dir():
-        raise MissingInput(str(folder), "is no folder")
-    sources = sorted(
-        path for path in folder.iterdir() if path.name.endswith(EXTENSIONS) and path.is_file()
-    )
-    if not sources:
-        raise MissingInput(str(folder), "holds no file named .nii or .nii.gz")
-    made: dict[str, Path] = {}
-    failures: list[str] = []
+    found = look_into(Path(nii_folder))
+    if not found:
+        raise MissingInput(str(nii_folder), "holds no file named .nii or .nii.gz")
+    failures = [str(error) for error in found.refused]
     written = []
-    for source in sources:
-        name = _mask_name(source)
+    for source in found.images:
         try:
-            if name in made:
-                raise UnusableImage(source, f"would have the mask {name}, as {made[name].name} has")
             written.append(
                 generate_brain_mask(source, output_path, threshold, closing_radius, debug)
             )
-            made[name] = source
         except (UsageError, OutputRefused, WritingFailed):
             raise
         except BidsmaskError as error:
             failures.append(str(error))
     if failures:
         warnings.warn(
-            f"{len(failures)} of {len(sources)} images gave no mask: {' '.join(failures)}",
+            f"{len(failures)} of {len(found)} images gave no mask: {' '.join(failures)}",
             UserWarning,
             stacklevel=2,
         )
     return written
-
-
-def _mask_name(source: Path) -> str:
-    """Return the name of an image's mask."""
-    stem = source.name.removesuffix(".gz").removesuffix(".nii")
-    return f"{stem}_mask.nii.gz"
 
 
 def _write(path: Path, content: bytes) -> None:
