@@ -30,12 +30,13 @@ class Terminal:
         self._progress: Any = None
         self._task: Any = None
         self._n_participants = 0
+        self._n_runs: int | None = None
         self._n_planned = 0
         self._participants_planned = 0
 
-    def start(self, n_participants: int) -> None:
+    def start(self, n_participants: int, n_runs: int | None = None) -> None:
         """Begin to show progress."""
-        self._n_participants = n_participants
+        self._n_participants, self._n_runs = n_participants, n_runs
         if self._options.quiet or not sys.stderr.isatty():
             return
         from rich.console import Console
@@ -56,7 +57,7 @@ class Terminal:
         )
         self._progress.start()
         what = "group" if self._options.analysis_level == "group" else "runs"
-        self._task = self._progress.add_task(what, total=None)
+        self._task = self._progress.add_task(what, total=n_runs)
 
     def step(self, step: Step) -> None:
         """Count what was planned, and estimate how much there will be."""
@@ -66,7 +67,7 @@ class Terminal:
             self._participants_planned += 1
         if self._options.verbose:
             self._findings(step.findings)
-        if self._progress is not None:
+        if self._progress is not None and self._n_runs is None:
             share = self._n_participants / max(1, self._participants_planned)
             self._progress.update(self._task, total=round(self._n_planned * share))
 

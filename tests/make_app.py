@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import pty
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nibabel
+import nidataset.volume
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -30,6 +35,27 @@ needs_validator = pytest.mark.skipif(
 def run_app(bids: Path, output: Path, *options: object) -> int:
     """Run the participant level and return the exit code."""
     return main([str(bids), str(output), "participant", *map(str, options)])
+
+
+def run_on_terminal(bids: Path, output: Path, *options: str) -> tuple[int, str]:
+    """Run the participant level on a terminal; return the exit code and what is seen there."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "bidsmask", bids, output, "participant", *options]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        command, stderr=theirs, stdout=subprocess.PIPE, env=environment
+    ) as process:
+        os.close(theirs)
+        seen = io.BytesIO()
+        while True:
+            try:
+                seen.write(os.read(ours, 4096))
+            except OSError:  # the other end is closed
+                break
+        assert process.stdout is not None
+        assert process.stdout.read() == b""
+    os.close(ours)
+    return process.returncode, seen.getvalue().decode()
 
 
 @dataclass(frozen=True)
@@ -126,6 +152,18 @@ def write_run(
         table = root / f"{stem}_desc-confounds_timeseries.tsv"
         confounds.to_csv(table, sep="\t", na_rep="n/a", index=False)
     return root
+
+
+def nidatasets_mask(image: Path, folder: Path) -> np.ndarray:
+    """Return nidataset's mask of an image, or of the mean over the volumes of a series."""
+    folder.mkdir(exist_ok=True)
+    values = image_of(image)
+    mean = values.mean(axis=3) if values.ndim == 4 else values
+    nibabel.save(nibabel.Nifti1Image(mean.astype(np.float64), np.eye(4)), folder / "mean.nii.gz")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = nidataset.volume.generate_brain_mask(str(folder / "mean.nii.gz"), str(folder))
+    return image_of(Path(made))
 
 
 def correlations(one: npt.ArrayLike, other: npt.ArrayLike) -> npt.NDArray[np.float64]:

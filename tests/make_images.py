@@ -121,3 +121,19 @@ def head_volumes(
     axes = np.meshgrid(*[np.linspace(-1, 1, length) for length in shape], indexing="ij")
     head = 1000.0 * (sum(axis**2 for axis in axes) < 0.6)
     return head[..., None] + 200 + rng.normal(0, 60, (*shape, n_volumes))
+
+
+# What is no image for a mask, and what is said of it.
+BAD_IMAGES = {
+    "2D": (nifti_content(np.zeros((4, 5))), "is 2D"),
+    "5D": (nifti_content(np.zeros((4, 5, 6, 2, 3), np.int16)), "is 5D"),
+    "RGB": (
+        nifti_content(np.zeros((4, 5, 6), [(c, np.uint8) for c in "RGB"])),
+        "is an RGB image",
+    ),
+    "complex": (nifti_content(np.zeros((4, 5, 6), np.complex64)), "is complex"),
+    "empty": (b"", "is empty"),
+    "constant": (nifti_content(np.full((4, 5, 6), 7.0)), "is constant"),
+    "NaN": (nifti_content(np.full((4, 5, 6), np.nan)), "holds no finite value"),
+    "no NIfTI": (b"no image" * 100, "is not a NIfTI file"),
+}

@@ -83,13 +83,15 @@ class Names:
     def folder(self) -> Path:
         """Where the products of the run go."""
         run = self.job.run
+        participant = f"sub-{run.participant}" if run.participant else ""
         session = f"ses-{run.session}" if run.session else ""
-        parts = [f"sub-{run.participant}", session, run.datatype]
+        parts = [participant, session, run.datatype]
         return self.job.dataset.output.joinpath(*filter(None, parts))
 
     def mask(self, fingerprint: str) -> Product:
-        """The mask."""
-        return self._product(fingerprint, "mask", (".nii.gz",), {"desc": self.mask_name})
+        """The mask; of an image of no BIDS dataset under the name that nidataset gives it."""
+        entities = {"desc": self.mask_name} if self.job.run.participant else {}
+        return self._product(fingerprint, "mask", (".nii.gz",), entities)
 
     def column_map(self, fingerprint: str) -> Product:
         """The image and table that say which voxel a column is."""

@@ -12,6 +12,7 @@ from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.container import container_of
 from bidsmask.app.execute import Resources, execute
+from bidsmask.app.folder import check_folder, find_images, plan_folder
 from bidsmask.app.group.cohort import Cohort, read_cohort
 from bidsmask.app.group.plan import do_task, plan_group
 from bidsmask.app.job import Job, Outcome
@@ -28,7 +29,7 @@ from bidsmask.bids.description import (
     publish_participants,
 )
 from bidsmask.bids.outputs import check_written
-from bidsmask.bids.place import check_output
+from bidsmask.bids.place import check_output, make_root
 from bidsmask.bids.publish import remove_leftovers
 from bidsmask.bids.templates import Template
 from bidsmask.errors import (
@@ -37,6 +38,7 @@ from bidsmask.errors import (
     Finding,
     MissingInput,
 )
+from bidsmask.images.folder import FolderOfImages
 from bidsmask.images.image import open_image
 from bidsmask.masks.strategies import parse_arguments
 
@@ -44,8 +46,8 @@ from bidsmask.masks.strategies import parse_arguments
 class Screen(Protocol):
     """Where the user sees what happens."""
 
-    def start(self, n_participants: int) -> None:
-        """Say that the work begins."""
+    def start(self, n_participants: int, n_runs: int | None = None) -> None:
+        """Say that the work begins, and how many runs there will be where that is known."""
 
     def step(self, step: Step) -> None:
         """Show what was planned."""
@@ -76,6 +78,9 @@ def run(options: Options, screen: Screen) -> int:
     if options.analysis_level == "group":
         return run_group(options, screen)
     check_choices(options)
+    images = find_images(options)
+    if images is not None:
+        return run_folder(options, images, screen)
     dataset = find_dataset(
         options.bids_dir, options.derivatives or None, options.output_dir, options.datatypes
     )
@@ -129,16 +134,36 @@ def work_through(
     ledger = Ledger(dataset.output, options)
     ledger.note([*dataset.findings, *findings])
     screen.start(len(labels))
-    resources = Resources.of(options.n_procs, options.omp_nthreads)
-    steps = shown(itertools.chain(seen, steps), options, ledger, screen)
-    jobs = ready(steps, dataset, ledger, screen)
-    outcomes = execute(jobs, run_job, resources, stop_on_failure=options.stop_on_first_crash)
     with recording(ledger, screen):
         try:
-            record(outcomes, ledger, screen)
+            do_jobs(itertools.chain(seen, steps), options, dataset, ledger, screen)
         finally:
             publish_participants(dataset.output, origin)
     return ledger.exit_code
+
+
+def run_folder(options: Options, images: FolderOfImages, screen: Screen) -> int:
+    """Mask every image of a folder that is no BIDS dataset, and return the exit code."""
+    dataset = check_folder(options)
+    steps = plan_folder(images, dataset, options)
+    if options.dry_run:
+        return exit_code_of(screen.planned(steps, ()))
+    make_root(dataset.output)
+    ledger = Ledger(dataset.output, options)
+    screen.start(n_participants=1, n_runs=len(images))
+    with recording(ledger, screen):
+        do_jobs(steps, options, dataset, ledger, screen)
+    return ledger.exit_code
+
+
+def do_jobs(
+    steps: Iterator[Step], options: Options, dataset: Dataset, ledger: Ledger, screen: Screen
+) -> None:
+    """Do the Jobs of a plan, and keep and show what becomes of each."""
+    resources = Resources.of(options.n_procs, options.omp_nthreads)
+    jobs = ready(shown(steps, options, ledger, screen), dataset, ledger, screen)
+    outcomes = execute(jobs, run_job, resources, stop_on_failure=options.stop_on_first_crash)
+    record(outcomes, ledger, screen)
 
 
 @contextlib.contextmanager
@@ -183,7 +208,7 @@ def ready(steps: Iterator[Step], dataset: Dataset, ledger: Ledger, screen: Scree
             screen.outcome(step.outcome)
         elif step.job is not None:
             yield step.job
-        else:
+        elif step.participant:
             remove_leftovers(dataset.output / f"sub-{step.participant}")
 
 

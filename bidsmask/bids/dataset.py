@@ -289,7 +289,8 @@ def _required_description(root: Path) -> dict[str, object]:
             "Every BIDS dataset needs one, with Name and BIDSVersion; "
             "in a DataLad dataset, `datalad get` it."
             if there
-            else "Every BIDS dataset needs one, with Name and BIDSVersion.",
+            else "Every BIDS dataset needs one, with Name and BIDSVersion. The images of a folder "
+            "that is none, .nii and .nii.gz, are masked with --mask-only.",
         )
     return description
 

@@ -23,14 +23,13 @@ from bidsmask.bids.dataset import (
     participant_folders,
     read_description,
 )
+from bidsmask.bids.place import make_root, refusing
 from bidsmask.bids.publish import json_bytes, publish, remove_leftovers
 from bidsmask.bids.tables import read_cells, table_bytes
 from bidsmask.errors import (
     DamagedFile,
     Finding,
-    OutputRefused,
     UnusableTable,
-    WritingFailed,
 )
 from bidsmask.images.source import read_regular
 
@@ -161,14 +160,9 @@ def prepare_root(output: Path) -> None:
     OutputRefused
         If the folder cannot be made or written into.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(output, recursive=False)
+    make_root(output)
+    with refusing(output):
         _publish_changed(output / ".bidsignore", _bidsignore(output))
-    except (OSError, WritingFailed) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.problem
-        advice = "Choose an output folder that you may write into."
-        raise OutputRefused(output, f"cannot be written: {reason}", advice) from error
 
 
 def publish_participants(

@@ -1,13 +1,18 @@
-"""Where an output may stand: apart from its input, in a writable place, beside no other's data."""
+"""Where an output may stand, and the making of its folder.
+
+It stands apart from its input, in a writable place, beside no other's data.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bidsmask.bids.dataset import APP, DESCRIPTION, maker, read_description
-from bidsmask.errors import OutputRefused
+from bidsmask.bids.publish import remove_leftovers
+from bidsmask.errors import OutputRefused, WritingFailed
 
 
 def check_output(output: Path, raw: Path | None, derivatives: Sequence[Path] = ()) -> None:
@@ -65,3 +70,27 @@ def _check_ours(output: Path) -> None:
     if by != APP:
         by = f" by {by}" if by else ""
         raise OutputRefused(output, f"holds another dataset{by}", advice)
+
+
+def make_root(output: Path) -> None:
+    """Make an output folder, and remove what killed runs left at its root.
+
+    Raises
+    ------
+    OutputRefused
+        If the folder cannot be made or written into.
+    """
+    with refusing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(output, recursive=False)
+
+
+@contextmanager
+def refusing(output: Path) -> Iterator[None]:
+    """Turn what stops the first writing into an output into OutputRefused."""
+    try:
+        yield
+    except (OSError, WritingFailed) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.problem
+        advice = "Choose an output folder that you may write into."
+        raise OutputRefused(output, f"cannot be written: {reason}", advice) from error

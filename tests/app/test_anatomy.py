@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import nibabel
-import nidataset.volume
 import numpy as np
 import pytest
 
 from bidsmask.cli import main
-from tests.make_app import image_of, needs_validator, run_app, validator_issues
-from tests.make_images import SHARED, head_volumes, nifti_content, write_image
+from bidsmask.demo.head import Scene
+from bidsmask.demo.plan import PARTICIPANTS, T1W_GRID
+from tests.make_app import (
+    image_of,
+    needs_validator,
+    nidatasets_mask,
+    run_app,
+    validator_issues,
+)
+from tests.make_demo import demo_dataset
+from tests.make_images import BAD_IMAGES, SHARED, head_volumes, write_image
 from tests.make_runs import brain, write_dataset
 from tests.make_trees import RAW, write_tree
 
@@ -65,18 +72,6 @@ def masks(output: Path) -> list[str]:
     """Return the masks in an output."""
     found = output.glob("sub-*/**/*_mask.nii.gz")
     return sorted(path.relative_to(output).as_posix() for path in found)
-
-
-def nidatasets_mask(image: Path, folder: Path) -> np.ndarray:
-    """Return nidataset's mask of an image, or of the mean over the volumes of a series."""
-    folder.mkdir(exist_ok=True)
-    values = image_of(image)
-    mean = values.mean(axis=3) if values.ndim == 4 else values
-    nibabel.save(nibabel.Nifti1Image(mean.astype(np.float64), np.eye(4)), folder / "mean.nii.gz")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = nidataset.volume.generate_brain_mask(str(folder / "mean.nii.gz"), str(folder))
-    return image_of(Path(made))
 
 
 @pytest.mark.parametrize(
@@ -175,21 +170,6 @@ def test_a_config_of_anatomy_repeats_the_run(tmp_path):
     assert masks(tmp_path / "again") == masks(tmp_path / "out")
 
 
-BAD_IMAGES = {
-    "2D": (nifti_content(HEAD[..., 0]), "is 2D"),
-    "5D": (nifti_content(np.zeros((4, 5, 6, 2, 3), np.int16)), "is 5D"),
-    "RGB": (
-        nifti_content(np.zeros((4, 5, 6), [(c, np.uint8) for c in "RGB"])),
-        "is an RGB image",
-    ),
-    "complex": (nifti_content(HEAD.astype(np.complex64)), "is complex"),
-    "empty": (b"", "is empty"),
-    "constant": (nifti_content(np.full_like(HEAD, 7)), "is constant"),
-    "NaN": (nifti_content(np.full_like(HEAD, np.nan)), "holds no finite value"),
-    "no NIfTI": (b"no image" * 100, "is not a NIfTI file"),
-}
-
-
 @pytest.mark.parametrize("kind", BAD_IMAGES)
 def test_a_bad_image_is_named_and_the_others_are_masked(tmp_path, capsys, kind):
     root = raw_dataset(tmp_path / "raw")
@@ -226,6 +206,18 @@ def test_the_official_validator_has_nothing_to_say(tmp_path):
     options = ("--datatype", "both", "--mask-only", "--mask-strategy", "otsu")
     assert run_app(tmp_path / "raw", tmp_path / "out", *options) == 0
     assert validator_issues(tmp_path / "out") == []
+
+
+def test_the_masks_of_the_heads_of_the_demo_are_true(tmp_path, tmp_path_factory):
+    demo = demo_dataset(tmp_path_factory)
+    options = ("--datatype", "anat", "--mask-strategy", "automask")
+    assert run_app(demo, tmp_path / "out", *options) == 0
+    found = masks(tmp_path / "out")
+    assert len(found) == len(PARTICIPANTS)
+    for participant, name in zip(PARTICIPANTS, found, strict=True):
+        mask = image_of(tmp_path / "out" / name).astype(bool).ravel(order="F")
+        truth = Scene.of(participant.head, T1W_GRID, native=True).brain
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.99
 
 
 @needs_studyforrest

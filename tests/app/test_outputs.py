@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import pytest
 
 from bidsmask.app import masks, prepare
 from bidsmask.app import run as run_module
-from tests.make_app import run_app
+from tests.make_app import run_app, run_on_terminal
 from tests.make_images import write_image
 from tests.make_runs import brain, contents, leftovers, write_atlas, write_dataset, write_run
 
@@ -329,24 +327,8 @@ def test_many_findings_of_a_kind_are_counted(tmp_path, capsys):
 
 def test_a_terminal_gets_a_progress_bar(tmp_path):
     write_dataset(tmp_path / "in")
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "bidsmask", tmp_path / "in", tmp_path / "out", "participant"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
-        command, stderr=theirs, stdout=subprocess.PIPE, env=environment
-    ) as process:
-        os.close(theirs)
-        seen = io.BytesIO()
-        while True:
-            try:
-                seen.write(os.read(ours, 4096))
-            except OSError:  # the other end is closed
-                break
-        assert process.stdout is not None
-        assert process.stdout.read() == b""
-    os.close(ours)
-    assert process.returncode == 0
-    said = seen.getvalue().decode()
+    exit_code, said = run_on_terminal(tmp_path / "in", tmp_path / "out")
+    assert exit_code == 0
     assert "\x1b[" in said
     assert "1/1" in said
     assert "1 done, 0 up to date, 0 failed." in said
