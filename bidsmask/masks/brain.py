@@ -177,4 +177,4 @@ def _guess(
         raise UnusableMask(where, "shows no brain that the template fits")
     box = box_with_margin(loose < 0, round(_MARGIN_MM / voxel_mm))
     head = fine.cut(box)
-    return Guess(head, loose[box], tight[box], lit_field(head))
+    return Guess(head, loose[box], tight[box], lit_field(image, head.grid))

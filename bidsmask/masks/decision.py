@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bidsmask.images.grid import Grid
 from bidsmask.masks.brain_prior import Contrast
 from bidsmask.masks.head import Float32Array, Head
 from bidsmask.masks.surface import close, cut_bridges, signed_distance
@@ -64,14 +65,25 @@ class Guess:
         return float(np.count_nonzero((self.tight < 0) & self.seen) * self.voxel_mm**3 / 1000)
 
 
-def lit_field(head: Head) -> BoolArray:
-    """Return where an image has signal, gaps of 3 mm and holes closed, edges left open."""
-    voxel_mm = float(head.grid.voxel_sizes_mm[0])
-    steps = max(1, int(_SEEN_GAP_MM / voxel_mm))
+def lit_field(image: Head, grid: Grid) -> BoolArray:
+    """Return where an image has signal, gaps of 3 mm and holes closed, edges left open.
+
+    Parameters
+    ----------
+    image : Head
+        As it was stored: voxels that are 0 count as not seen, whatever lies beside them.
+    grid : Grid
+        Of cubic voxels within the image: where the answer is wanted.
+    """
+    to_ijk = np.linalg.inv(image.grid.affine) @ grid.affine
+    lit = ndimage.affine_transform(
+        image.values > 0, to_ijk, output_shape=grid.shape, order=0, mode="nearest"
+    )
+    steps = max(1, int(_SEEN_GAP_MM / float(grid.voxel_sizes_mm[0])))
     margin = 2 * steps
-    lit = ndimage.binary_closing(np.pad(head.values > 0, margin, mode="edge"), iterations=steps)
+    lit = ndimage.binary_closing(np.pad(lit, margin, mode="edge"), iterations=steps)
     filled: BoolArray = ndimage.binary_fill_holes(lit)
-    i, j, k = head.values.shape
+    i, j, k = grid.shape
     return filled[margin : margin + i, margin : margin + j, margin : margin + k]
 
 
@@ -87,12 +99,12 @@ def decide(guess: Guess, contrast: Contrast) -> Head:
         of the surface, which is learned from the image, twice.
     """
     even = even_out(guess.head.values, guess.core, guess.voxel_mm)
+    middle = np.asarray((guess.loose + guess.tight) / 2, np.float32)
     if contrast == "EPI":
-        expected = guess.loose + (guess.tight - guess.loose) * np.float32(0.3)
         evidence = _spare_losses(signal_evidence(even), guess)
-        inside = _settle(guess, expected, evidence * np.float32(_SIGNAL_REACH_MM))
+        inside = _settle(guess, middle, evidence * np.float32(_SIGNAL_REACH_MM))
         return _smooth(inside, guess, 0)
-    expected = np.asarray((guess.loose + guess.tight) / 2 - np.float32(0.4), np.float32)
+    expected = middle - np.float32(0.4)
     surface = expected
     deep, high = _LEARNED_FROM_MM
     for _ in range(_ROUNDS):
@@ -129,5 +141,6 @@ def _smooth(inside: BoolArray, guess: Guess, rim_mm: float) -> Head:
     """Return the surface without the lattice's steps, a rim farther out."""
     steps = np.clip(signed_distance(inside, guess.voxel_mm), -_BOUND_MM, _BOUND_MM)
     smooth = ndimage.gaussian_filter(steps, _SMOOTHING_MM / guess.voxel_mm) - np.float32(rim_mm)
-    smooth[~guess.seen] = np.maximum(smooth[~guess.seen], 0.1)
+    # As far out as it was in: between what is seen and what is not, the surface runs half way.
+    smooth[~guess.seen] = np.abs(smooth[~guess.seen])
     return Head(smooth, guess.head.grid)

@@ -61,8 +61,8 @@ def even_out(values: Float32Array, core: BoolArray, voxel_mm: float) -> Float32A
 
 
 def signal_evidence(even: Float32Array) -> Float32Array:
-    """Judge by signal alone: 0 at .45 of the brain's own, +1 from .7 on, -1 up to .2."""
-    return np.asarray(np.clip((even - 0.45) / 0.25, -1, 1), np.float32)
+    """Judge by signal alone: -1 for none, 0 at .4 of the brain's own, +1 from .8 on."""
+    return np.asarray(np.clip((even - 0.4) / 0.4, -1, 1), np.float32)
 
 
 def learned_evidence(even: Float32Array, within: BoolArray, without: BoolArray) -> Float32Array:

@@ -45,8 +45,8 @@ def test_a_smooth_field_is_divided_out():
 
 
 def test_signal_counts_from_two_fifths_of_the_brains_own():
-    even = np.array([0, 0.2, 0.45, 0.7, 1], np.float32)
-    np.testing.assert_allclose(signal_evidence(even), [-1, -1, 0, 1, 1], atol=1e-6)
+    even = np.array([0, 0.2, 0.4, 0.8, 1], np.float32)
+    np.testing.assert_allclose(signal_evidence(even), [-1, -0.5, 0, 1, 1], atol=1e-6)
 
 
 def test_what_was_learned_is_the_logarithm_of_the_ratio_within_its_bounds():
