@@ -13,6 +13,9 @@ RUN python3 -m venv /opt/bidsmask \
       --no-build-isolation --use-pep517 -r requirements.txt
 ARG TEMPLATES="\
 MNI152NLin2009cAsym:resolution=2,desc=brain,suffix=mask \
+MNI152NLin2009cAsym:resolution=2,desc=fMRIPrep,suffix=boldref \
+MNI152NLin2009cAsym:resolution=2,desc=none,suffix=T1w \
+MNI152NLin2009cAsym:resolution=2,desc=none,suffix=T2w \
 MNI152NLin2009cAsym:resolution=2,atlas=Schaefer2018,desc=100Parcels7Networks,suffix=dseg \
 MNI152NLin2009cAsym:atlas=Schaefer2018,desc=100Parcels7Networks,suffix=dseg,extension=tsv \
 MNI152NLin2009cAsym:resolution=2,atlas=Schaefer2018,desc=400Parcels7Networks,suffix=dseg \

@@ -24,11 +24,12 @@ from bidsmask.errors import BidsmaskError
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.stream import mean_volume, read_volume
+from bidsmask.masks import head_files
 from bidsmask.masks.brain import brain_mask
-from bidsmask.masks.brain_prior import HEADS, TEMPLATE, Contrast, Prior, build_prior
+from bidsmask.masks.brain_prior import HEADS, TEMPLATE, Contrast, Prior
 from bidsmask.masks.strategies import STRATEGIES, compute_mask
 
-ALONE = tuple(name for name, one in STRATEGIES.items() if one.compute is not None)
+COMPUTED = tuple(name for name, one in STRATEGIES.items() if one.compute is not None)
 OTHER_TEMPLATE = "MNI152NLin6Asym"
 
 
@@ -83,14 +84,12 @@ def read(path: Path) -> tuple[np.ndarray, Grid]:
 
 def read_prior(data: Path, template: str, contrast: Contrast) -> Prior:
     """Build the prior of a contrast from a template, or of T1w where it has no such head."""
-    start = f"tpl-{template}_res-02_"
-    folder = data / "templateflow" / f"tpl-{template}"
-    t1w, grid = read(folder / f"{start}T1w.nii.gz")
-    mask, _ = read(folder / f"{start}desc-brain_mask.nii.gz")
-    head = folder / f"{start}{HEADS[contrast]}.nii.gz"
+    start = data / "templateflow" / f"tpl-{template}" / f"tpl-{template}_res-02_"
+    kinds = (HEADS[contrast], HEADS["T1w"], "desc-brain_mask")
+    head, t1w, mask = (Path(f"{start}{kind}.nii.gz") for kind in kinds)
     if not head.exists():
-        return build_prior(t1w, t1w, mask > 0.5, grid, "T1w")
-    return build_prior(read(head)[0], t1w, mask > 0.5, grid, contrast)
+        head, contrast = t1w, "T1w"
+    return head_files.read_prior(head_files.HeadFiles(head, t1w, mask, contrast))
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
@@ -133,7 +132,7 @@ def main() -> None:
     """Print a table for each strategy."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--strategies", nargs="+", default=["brain"], choices=["brain", *ALONE])
+    parser.add_argument("--strategies", nargs="+", default=["brain"], choices=COMPUTED)
     parser.add_argument("--only", nargs="+", default=[""], help="parts of names")
     options = parser.parse_args()
     references = [

@@ -2,7 +2,8 @@
 
     templates.py "MNI152NLin2009cAsym:resolution=2,desc=brain,suffix=mask ..."
 
-Each word is a template and the entities of its files; `none` fetches nothing. Either way the
+Each word is a template and the entities of its files, as in desc=none for those without one;
+`none` alone fetches nothing. Either way the
 empty files that TemplateFlow's client expects are laid out, since nothing can write them later.
 """
 
@@ -43,12 +44,13 @@ def bake(words: str, get: Get) -> list[Path]:
     return fetched
 
 
-def entities(word: str, described: str) -> dict[str, str | int]:
-    """Return what `key=value,key=value` says; numbers as TemplateFlow wants them."""
+def entities(word: str, described: str) -> dict[str, str | int | None]:
+    """Return what `key=value,key=value` says, as TemplateFlow wants it."""
     pairs = [pair.partition("=") for pair in described.split(",")]
     if not all(key and value for key, _, value in pairs):
         sys.exit(f"templates.py: {word!r} is not TEMPLATE:key=value,key=value")
-    return {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
+    said = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
+    return {key: None if value == "none" else value for key, value in said.items()}
 
 
 if __name__ == "__main__":

@@ -96,11 +96,12 @@ def problems(options: Options) -> list[BidsmaskError]:
             f"does nothing beside --mask-strategy {options.mask_strategy}",
             "Name the strategy that the arguments are for.",
         )
-    if options.template is not None and not options.mask_strategy.endswith("-template"):
+    takes_template = options.mask_strategy == "brain" or options.mask_strategy.endswith("-template")
+    if options.template is not None and not takes_template:
         wrong(
             "--template",
             f"does nothing beside --mask-strategy {options.mask_strategy}",
-            "Give --mask-strategy whole-brain-template, gm-template or wm-template.",
+            "Give --mask-strategy brain, whole-brain-template, gm-template or wm-template.",
         )
     found += confounds_problems(options)
     is_anatomy = options.datatype == "anat"

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import MaskPlan
 from bidsmask.app.products import Names, fingerprint, mask_name
 from bidsmask.app.sidecars import spatial
-from bidsmask.app.templates import template_map, template_of
-from bidsmask.errors import GridMismatch, MissingCompanion
+from bidsmask.app.templates import head_files, template_map, template_of
+from bidsmask.bids.entities import Entities
+from bidsmask.bids.run import Run
+from bidsmask.errors import GridMismatch, MissingCompanion, UnusableImage
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
 from bidsmask.images.stream import mean_volume
+from bidsmask.masks.brain_prior import Contrast
+from bidsmask.masks.head_files import read_prior
 from bidsmask.masks.mask import Mask
 from bidsmask.masks.strategies import STRATEGIES, compute_mask, parse_arguments, read_mask
+
+# The contrast of an image by the suffix of its name.
+CONTRASTS: Final[Mapping[str, Contrast]] = {
+    "bold": "EPI",
+    "boldref": "EPI",
+    "T1w": "T1w",
+    "T2w": "T2w",
+}
+WITH_CONTRAST = "--mask-args contrast=EPI, contrast=T1w or contrast=T2w"
 
 
 def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
@@ -28,30 +43,72 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     MissingCompanion, GridMismatch, DamagedFile, UnusableImage
         The strategy lacks its file, or that is not for this image.
     """
-    strategy, reason = choose_strategy(job)
-    arguments = parse_arguments(strategy, job.options.mask_args)
+    strategy, reason = choose_strategy(job, notes)
+    kind = STRATEGIES[strategy]
+    arguments = parse_arguments(strategy, argument_words(job, strategy))
     source = find_source(job, strategy, image, notes)
-    is_template = bool(STRATEGIES[strategy].tissue)
-    made_from = identity(source if source is not None else job.run.path)
+    head = head_files(job, str(arguments["contrast"]), notes) if kind.takes_prior else None
+    made_from = (source or job.run.path, *(head.paths if head is not None else ()))
+    identities = [identity(path) for path in made_from]
     # What else comes from a file is on its own grid.
-    on_grid = [image.grid.shape, image.grid.affine.tolist()] if is_template else []
-    told = fingerprint("mask", strategy, arguments, made_from, spatial(job), *on_grid)
+    on_grid = [image.grid.shape, image.grid.affine.tolist()] if kind.tissue else []
+    told = fingerprint("mask", strategy, arguments, identities, spatial(job), *on_grid)
     product = Names(job, mask_name(strategy)).mask(fingerprint(told, reason))
-    given = ""
-    if source is not None and is_template:
-        given = str(template_of(source))
-    elif strategy == "file":
-        given = made_from
-    return MaskPlan(strategy, reason, arguments, source, given, told, product)
+    template = head.mask if head is not None else source if kind.tissue else None
+    given = str(template_of(template)) if template is not None else ""
+    if strategy == "file":
+        [given] = identities
+    return MaskPlan(strategy, reason, arguments, source, head, made_from, given, told, product)
 
 
-def choose_strategy(job: Job) -> tuple[str, str]:
+def choose_strategy(job: Job, notes: Notes) -> tuple[str, str]:
     """Return the strategy for a run, and why it is this one."""
     if job.options.mask_strategy != "auto":
         return job.options.mask_strategy, "asked for"
     if job.run.mask is not None:
         return "derivative", "auto: the preprocessing has a mask for this run and space"
-    return "epi", "auto: the preprocessing has no mask for this run and space"
+    reason = "auto: the preprocessing has no mask for this run and space"
+    contrast = contrast_of(job.run)
+    if contrast is None:
+        notes.add(
+            "note",
+            "no-contrast",
+            job.run.path,
+            "does not tell its contrast by its name: the mask is made by epi, not by brain",
+            f"Or give --mask-strategy brain with {WITH_CONTRAST}.",
+        )
+        return "epi", f"{reason}, and the name of the image does not tell its contrast"
+    try:
+        head_files(job, contrast, notes)
+    except (MissingCompanion, UnusableImage) as error:
+        notes.add(
+            "note",
+            "no-head-template",
+            error.where,
+            f"{error.problem}: the mask is made by epi, not by brain",
+            error.advice,
+        )
+        return "epi", f"{reason}, and the template of the brain strategy is not at hand"
+    return "brain", reason
+
+
+def argument_words(job: Job, strategy: str) -> tuple[str, ...]:
+    """Return the arguments in words: what the name of the image says, and what the user says."""
+    words = job.options.mask_args
+    if not STRATEGIES[strategy].takes_prior:
+        return words
+    contrast = contrast_of(job.run)
+    if contrast is not None:
+        return (f"contrast={contrast}", *words)
+    if not any(word.startswith("contrast=") for word in words):
+        problem = "does not tell its contrast by its name, which the brain strategy needs"
+        raise UnusableImage(job.run.path, problem, f"Give {WITH_CONTRAST}.")
+    return words
+
+
+def contrast_of(run: Run) -> Contrast | None:
+    """Return the contrast of an image by its name; None where that tells none."""
+    return CONTRASTS.get(run.entities.suffix or Entities.parse(run.path.name).suffix)
 
 
 def find_source(job: Job, strategy: str, image: Image, notes: Notes) -> Path | None:
@@ -85,9 +142,10 @@ def make_mask(plan: MaskPlan, image: Image) -> Mask:
     Raises
     ------
     DataError
-        As `compute_mask` and `read_mask`.
+        As `compute_mask`, `read_mask` and `read_prior`.
     """
     if plan.source is not None:
         return read_mask(plan.strategy, plan.source, image.grid, plan.arguments)
     mean = mean_volume(image, absolute=STRATEGIES[plan.strategy].takes_magnitude)
-    return compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path)
+    prior = read_prior(plan.head) if plan.head is not None else None
+    return compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path, prior)

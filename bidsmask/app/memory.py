@@ -6,6 +6,8 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bidsmask.app.execute import Resources
 from bidsmask.app.preparation import MaskPlan, Preparation
 from bidsmask.app.products import Product
@@ -23,6 +25,9 @@ BYTES_PER_GRID_VOXEL = 42
 BYTES_PER_ATLAS_VOXEL = 33
 BYTES_PER_TEMPLATE_VOXEL = 18
 BYTES_PER_COLUMN = 520
+# A template's head laid onto an image, and bent onto it, too, MB; and for each voxel of the
+# lattice of 1.5 to 2 mm on which the brain is decided.
+LAID_MB, BENT_MB, BYTES_PER_LATTICE_VOXEL = 110, 190, 54
 # A block of columns while a thread cleans it: one float32 and two float64 of each value.
 BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20
 # Text on its way to the disk: 8 bytes for each byte of values, in up to three pieces of 8 MB.
@@ -96,6 +101,7 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
         The file of the mask, which is read to count its voxels, is not usable.
     """
     image = preparation.image
+    grid_mb = BYTES_PER_GRID_VOXEL * image.grid.n_voxels / 1e6
     n_voxels = count_voxels(preparation.mask, stale, image.grid)
     before = [0.0]
     if preparation.column_map in stale:
@@ -103,6 +109,8 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     plan = preparation.mask
     if STRATEGIES[plan.strategy].tissue and plan.source is not None and plan.product in stale:
         before.append(BYTES_PER_TEMPLATE_VOXEL * open_image(plan.source).grid.n_voxels)
+    if STRATEGIES[plan.strategy].takes_prior and plan.product in stale:
+        before.append(1e6 * (brain_mb(plan, image.grid) - grid_mb))
     for atlas in preparation.atlases:
         if not {atlas.labels, atlas.coverage, *atlas.signals}.isdisjoint(stale):
             own_grid = open_image(atlas.choice.image).grid
@@ -119,13 +127,21 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
             copied = max(copied, rows * ((n_wanted > 1) + keeps_censored))
             largest = max(largest, n_columns)
     return Need(
-        grid_mb=BYTES_PER_GRID_VOXEL * image.grid.n_voxels / 1e6,
+        grid_mb=grid_mb,
         before_mb=max(before) / 1e6,
         rows_mb=(held + copied) / 1e6,
         text_mb=min(TEXT_FACTOR * held, TEXT_BYTES) / 1e6,
         block_mb=BLOCK_BYTES * min(largest, BLOCK_COLUMNS) * image.n_volumes / 1e6,
         n_blocks=math.ceil(largest / BLOCK_COLUMNS),
     )
+
+
+def brain_mb(plan: MaskPlan, grid: Grid) -> float:
+    """Return what the brain strategy takes, MB; nothing else of the run is held beside it."""
+    own_mb = LAID_MB if plan.arguments["contrast"] == "EPI" else BENT_MB
+    lattice_mm3 = np.clip(grid.voxel_sizes_mm.min(), 1.5, 2) ** 3
+    n_voxels = grid.n_voxels * grid.voxel_volume_mm3 / lattice_mm3
+    return float(own_mb + BYTES_PER_LATTICE_VOXEL * n_voxels / 1e6)
 
 
 def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> float:

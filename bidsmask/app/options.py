@@ -21,6 +21,7 @@ MASK_STRATEGIES = (
     "epi",
     "otsu",
     "automask",
+    "brain",
     "whole-brain-template",
     "gm-template",
     "wm-template",
@@ -133,8 +134,9 @@ class Options:
 
     mask_strategy: str = option(
         "auto",
-        "how the mask is made; auto: the derivative's where there is one, else epi; at the group "
-        "level: which masks count where there are several",
+        "how the mask is made; auto: the derivative's where there is one, else brain where its "
+        "template is at hand, else epi; at the group level: which masks count where there are "
+        "several",
         group=MASK,
         choices=MASK_STRATEGIES,
     )
@@ -146,8 +148,8 @@ class Options:
     )
     template: str | None = option(
         None,
-        "TemplateFlow's template of the template strategies, as NAME or NAME:cohort-LABEL "
-        "(default: the run's own space)",
+        "TemplateFlow's template of the template strategies and of brain, as NAME or "
+        "NAME:cohort-LABEL (default: the run's own space; for brain MNI152NLin2009cAsym)",
         group=MASK,
         metavar="NAME",
     )

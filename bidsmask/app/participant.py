@@ -137,6 +137,14 @@ class Work:
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
                 return load_mask(plan.product.path, image.grid, plan.strategy)
         mask = make_mask(plan, image)
+        if mask.doubts:
+            self.notes.add(
+                "warning",
+                "unsure-mask",
+                image.path,
+                f"has a {plan.strategy} mask that may be wrong: {'; '.join(mask.doubts)}",
+                "Look at the mask; give --mask-file, or another --mask-strategy, where it is.",
+            )
         content = nifti_bytes(mask.voxels, mask.grid, space=self.space)
         sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)
         self.publish(plan.product, [content], sidecar)

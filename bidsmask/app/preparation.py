@@ -16,6 +16,7 @@ from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.operator import TemporalOperator
 from bidsmask.errors import Finding
 from bidsmask.images.image import Image
+from bidsmask.masks.head_files import HeadFiles
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,13 @@ class MaskPlan:
         Its arguments, defaults included.
     source : Path or None
         The file it is read from; None where it is computed from the run.
+    head : HeadFiles or None
+        The template's head that it takes to compute it.
+    made_from : tuple of Path
+        All files that decide which voxels are in it.
     given : str
-        What the user gave for all runs alike: the identity of his file, or the template; empty
-        where the mask is the run's own.
+        What was given for all runs alike: the identity of the user's file, or the template;
+        empty where the mask is the run's own.
     fingerprint : str
         Of the voxels, whatever the reason was.
     product : Product
@@ -44,6 +49,8 @@ class MaskPlan:
     reason: str
     arguments: Mapping[str, object]
     source: Path | None
+    head: HeadFiles | None
+    made_from: tuple[Path, ...]
     given: str
     fingerprint: str
     product: Product

@@ -30,6 +30,8 @@ MASKS = {
     "generate_brain_mask)",
     "automask": "Brain mask of the mean magnitude of the run: above clip levels that vary over "
     "space, peeled and filled, the largest component (the steps of AFNI's 3dAutomask)",
+    "brain": "Brain mask of the mean volume of the run: a template's head is laid and bent onto "
+    "it, and near the surface of the brain that it brings the intensities decide",
     "whole-brain-template": "Brain mask of the template, moved to the grid of the run by affines",
     "gm-template": "Grey matter of the template, moved to the grid of the run by affines",
     "wm-template": "White matter of the template, moved to the grid of the run by affines",
@@ -70,7 +72,7 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
     return {
         "Description": MASKS[plan.strategy] + ".",
         "Type": "ROI" if plan.strategy in ("file", "gm-template", "wm-template") else "Brain",
-        "Sources": [job.dataset.uri(plan.source or job.run.path)],
+        "Sources": [job.dataset.uri(path) for path in plan.made_from],
         **spatial(job),
         "Strategy": plan.strategy,
         "StrategyReason": plan.reason,
@@ -78,8 +80,16 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
         **mask_identity(preparation),
         "Voxels": mask.n_voxels,
         "VolumeMillilitres": round(mask.volume_ml, 3),
+        **certainty(mask),
         "Fingerprint": plan.product.fingerprint,
     }
+
+
+def certainty(mask: Mask) -> dict[str, Any]:
+    """Return how sure a mask is, and why it may be wrong, where its strategy can tell."""
+    if mask.confidence is None:
+        return {}
+    return {"Confidence": round(mask.confidence, 4), "Doubts": list(mask.doubts)}
 
 
 def mask_identity(preparation: Preparation) -> dict[str, str]:

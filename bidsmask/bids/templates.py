@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -18,10 +18,11 @@ from bidsmask.bids.entities import Entities, plain_label
 from bidsmask.errors import MissingCompanion, UnusableImage, UsageError
 
 Tissue = Literal["brain", "GM", "WM"]
-TISSUES: Final[dict[Tissue, tuple[str, dict[str, str]]]] = {
-    "brain": ("mask", {"desc": "brain"}),
-    "GM": ("probseg", {"label": "GM"}),
-    "WM": ("probseg", {"label": "WM"}),
+# As the files are called after the template and its resolution.
+TISSUES: Final[dict[Tissue, str]] = {
+    "brain": "desc-brain_mask",
+    "GM": "label-GM_probseg",
+    "WM": "label-WM_probseg",
 }
 # Spaces of one participant's own, where no template lies.
 OWN_SPACES: Final = frozenset({"", "T1w", "T2w", "anat", "individual", "fsnative"})
@@ -91,59 +92,110 @@ def templateflow_home(environment: Mapping[str, str]) -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "templateflow"
 
 
-def find_template_maps(
-    home: Path, template: Template, tissue: Tissue, resolution: str
-) -> list[Path]:
-    """Return the files of a template's brain mask or tissue map, one per resolution at hand.
+def find_template_maps(home: Path, template: Template, kind: str, resolution: str) -> list[Path]:
+    """Return the files of a template that are of one kind, one per resolution at hand.
 
     Parameters
     ----------
     home : Path
         From `templateflow_home`.
     template : Template
-    tissue : {"brain", "GM", "WM"}
+    kind : str
+        As they are called after the template and its resolution: `desc-brain_mask`.
     resolution : str
         Label of the one to be named where none is at hand; the finest where it has no such.
 
     Raises
     ------
     UnusableImage
-        TemplateFlow has no such template, or no such map of it.
+        TemplateFlow has no such template, or no such file of it.
     MissingCompanion
-        The map was not fetched; the advice says how.
+        None was fetched; the advice says how.
     """
-    folder = home / f"tpl-{template.name}"
-    there = sorted(path for path in folder.rglob("*.nii*") if path.is_file())
-    in_home = [path for path in there if _is_map(path.name, template, tissue)]
-    fetched = [path for path in in_home if path.stat().st_size > 0]
+    listed = _list_files(home, template, kind)
+    fetched = sorted(path for path in listed.values() if path is not None)
     if fetched:
         return fetched
+    nearest = _nearest(map(_resolution, listed), resolution)
+    raise _not_fetched(home, [min(name for name in listed if _resolution(name) == nearest)])
+
+
+def find_template_set(
+    home: Path, template: Template, kinds: Sequence[str], resolution: str
+) -> list[Path]:
+    """Return one file of each kind, all of one resolution.
+
+    Which resolution that is does not depend on what was fetched: it is the one asked for where
+    TemplateFlow has it of every kind, else the finest.
+
+    Parameters
+    ----------
+    home, template : Path, Template
+    kinds : sequence of str
+        As `find_template_maps`.
+    resolution : str
+        Label.
+
+    Raises
+    ------
+    UnusableImage
+        TemplateFlow has no such template, or no resolution of it in which all kinds are.
+    MissingCompanion
+        Some were not fetched; the advice says how to fetch them all.
+    """
+    listed = [_list_files(home, template, kind) for kind in kinds]
+    labels = [{_resolution(name): name for name in files} for files in listed]
+    shared = set.intersection(*(set(one) for one in labels))
+    if not shared:
+        wanted = " and ".join(dict.fromkeys(kinds))
+        raise UnusableImage(str(template), f"has {wanted} in no common resolution")
+    names = [one[_nearest(shared, resolution)] for one in labels]
+    paths = [files[name] for files, name in zip(listed, names, strict=True)]
+    missing = [name for name, path in zip(names, paths, strict=True) if path is None]
+    if missing:
+        raise _not_fetched(home, list(dict.fromkeys(missing)))
+    return [path for path in paths if path is not None]
+
+
+def _list_files(home: Path, template: Template, kind: str) -> dict[str, Path | None]:
+    """Return the names of a template's files of one kind, each with its path where fetched."""
+    folder = home / f"tpl-{template.name}"
+    there = [path for path in sorted(folder.rglob("*.nii*")) if path.is_file()]
     in_client = _names_in_client()
-    if not there and not any(name.startswith(f"tpl-{template.name}_") for name in in_client):
+    of_template = [name for name in in_client if name.startswith(f"tpl-{template.name}_")]
+    if not there and not of_template:
         known = sorted({name.split("_")[0].removeprefix("tpl-") for name in in_client})
         raise UnusableImage(
             str(template),
             "is no template of TemplateFlow",
             f"It has {', '.join(known)}." if known else f"Nothing of it is in {home}.",
         )
-    names = {*(path.name for path in in_home)}
-    names |= {name for name in in_client if _is_map(name, template, tissue)}
-    if not names:
-        kind = "brain mask" if tissue == "brain" else f"map of {tissue}"
+    listed: dict[str, Path | None] = {
+        name: None for name in of_template if _is_map(name, template, kind)
+    }
+    for path in there:
+        if _is_map(path.name, template, kind):
+            # What the client only knows of is an empty file.
+            listed[path.name] = path if path.stat().st_size > 0 else None
+    if not listed:
         raise UnusableImage(str(template), f"has no {kind} in TemplateFlow")
-    raise _not_fetched(home, names, resolution)
+    return listed
 
 
-def _is_map(name: str, template: Template, tissue: Tissue) -> bool:
-    """Return whether a file is this map of the template, in whichever resolution."""
-    suffix, described = TISSUES[tissue]
-    entities = Entities.parse(name)
-    wanted = Entities(tuple(described.items())).with_(tpl=template.name)
+def _is_map(name: str, template: Template, kind: str) -> bool:
+    """Return whether a file is of this kind and template, in whichever resolution."""
+    described, entities = Entities.parse(kind), Entities.parse(name)
+    wanted = described.with_(tpl=template.name)
     if template.cohort:
         wanted = wanted.with_(cohort=template.cohort)
-    is_image = (entities.suffix, entities.extension) in {(suffix, ".nii.gz"), (suffix, ".nii")}
+    is_image = entities.suffix == described.suffix and entities.extension in (".nii", ".nii.gz")
     is_whole = not entities.left_over
     return is_image and is_whole and entities.without("res").meaning == wanted.meaning
+
+
+def _resolution(name: str) -> str:
+    """Return the label of a file's resolution without leading zeros; empty where it has none."""
+    return plain_label(Entities.parse(name).get("res") or "")
 
 
 def _names_in_client() -> frozenset[str]:
@@ -157,27 +209,41 @@ def _names_in_client() -> frozenset[str]:
         return frozenset()
 
 
-def _not_fetched(home: Path, names: Iterable[str], resolution: str) -> MissingCompanion:
-    """Return the error that names one file and says how to fetch it."""
+def _nearest(labels: Iterable[str], wanted: str) -> str:
+    """Return the label of a resolution: the one that is wanted, else that of the finest."""
 
-    def fineness(name: str) -> tuple[bool, int]:
-        label = plain_label(Entities.parse(name).get("res") or "0")
-        return label != plain_label(resolution), int(label) if label.isdecimal() else 0
+    def place(label: str) -> tuple[bool, int, str]:
+        return label != plain_label(wanted), int(label) if label.isdecimal() else 0, label
 
-    name = min(sorted(names), key=fineness)
-    return MissingCompanion(name, f"is not in TEMPLATEFLOW_HOME ({home})", how_to_fetch(name))
+    return min(labels, key=place)
 
 
-def how_to_fetch(name: str) -> str:
-    """Return the advice how to get a file of TemplateFlow's; empty where it is none by its name."""
+def _not_fetched(home: Path, names: Sequence[str]) -> MissingCompanion:
+    """Return the error that names files and says how to fetch them."""
+    verb = "is" if len(names) == 1 else "are"
+    return MissingCompanion(
+        ", ".join(names), f"{verb} not in TEMPLATEFLOW_HOME ({home})", how_to_fetch(*names)
+    )
+
+
+def how_to_fetch(*names: str) -> str:
+    """Return the advice how to get files of TemplateFlow's; empty where none is one by its name."""
+    calls = [f"api.get({', '.join(words)})" for words in map(_words_of, names) if words]
+    if not calls:
+        return ""
+    fetch = "; ".join(["from templateflow import api", *calls])
+    what = "it" if len(calls) == 1 else "them"
+    return f'Fetch {what} where there is a network: python -c "{fetch}"'
+
+
+def _words_of(name: str) -> list[str]:
+    """Return the arguments of the client's `get` for a file; none where the file is not its."""
     entities = Entities.parse(name)
     template = entities.get("tpl")
     if not template or not name.startswith("tpl-"):
-        return ""
+        return []
     get = dict(entities.pairs).get
     numbers = {"cohort": get("cohort"), "resolution": plain_label(get("res") or "")}
     texts = {word: get(key) for word, key in _WORDS.items()} | {"suffix": entities.suffix}
     words = [repr(template), *(f"{key}={number}" for key, number in numbers.items() if number)]
-    words += [f"{key}={text!r}" for key, text in texts.items() if text]
-    fetch = f"from templateflow import api; api.get({', '.join(words)})"
-    return f'Fetch it where there is a network: python -c "{fetch}"'
+    return words + [f"{key}={text!r}" for key, text in texts.items() if text]

@@ -30,6 +30,10 @@ class Mask:
         The strategy's arguments by name.
     source : Path or None
         The file it came from, or was computed from.
+    confidence : float or None
+        0 to 1; None where the strategy cannot tell how sure it is.
+    doubts : tuple of str
+        Sentences on why it may be wrong; none where nothing speaks against it.
 
     Raises
     ------
@@ -44,6 +48,8 @@ class Mask:
     strategy: str
     arguments: Mapping[str, object] = field(default_factory=dict)
     source: Path | None = None
+    confidence: float | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = self.source or f"mask {self.strategy}"

@@ -17,6 +17,8 @@ from bidsmask.errors import UsageError
 from bidsmask.images.grid import Grid
 from bidsmask.masks.automask import automask, check_automask_arguments
 from bidsmask.masks.background import background_mask, check_background_arguments
+from bidsmask.masks.brain import BrainMask, brain_mask
+from bidsmask.masks.brain_prior import HEADS, Prior
 from bidsmask.masks.epi import check_epi_arguments, epi_mask
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
@@ -37,23 +39,34 @@ class Strategy:
     arguments : mapping
         Names and defaults; a value's type is that of its default, numbers in a tuple.
     compute : callable or None
-        `compute(mean, grid, *, where, **arguments)` gives an (i, j, k) bool array and changes
-        nothing. None for a mask that comes from a file, by `read_mask`.
+        `compute(mean, grid, *, where, **arguments)` gives an (i, j, k) bool array, or a BrainMask
+        where it takes a prior, and changes nothing. None for a mask that comes from a file, by
+        `read_mask`.
     check : callable
         Raises UsageError for a full set of arguments that makes no sense.
     takes_magnitude : bool
         Whether `mean` is that of absolute values.
+    takes_prior : bool
+        Whether `compute` takes a template's head, too, as `prior`.
     tissue : {"", "brain", "GM", "WM"}
-        Which map of a template it is; empty where no template is needed.
+        Which map of a template it is; empty where it is none.
     """
 
     name: str
     description: str
     arguments: Mapping[str, object] = field(default_factory=dict)
-    compute: Callable[..., NDArray[np.bool_]] | None = None
+    compute: Callable[..., NDArray[np.bool_]] | Callable[..., BrainMask] | None = None
     check: Callable[[Mapping[str, Any]], None] = lambda arguments: None
     takes_magnitude: bool = False
+    takes_prior: bool = False
     tissue: Literal["", "brain", "GM", "WM"] = ""
+
+
+def check_brain_arguments(arguments: Mapping[str, Any]) -> None:
+    """Raise UsageError where arguments of `brain_mask` make no sense."""
+    contrast = arguments["contrast"]
+    if contrast not in HEADS:
+        raise UsageError("brain mask", f"has contrast={contrast}", f"Give {', '.join(HEADS)}.")
 
 
 def _by_name(*strategies: Strategy) -> dict[str, Strategy]:
@@ -117,6 +130,14 @@ STRATEGIES = _by_name(
         check_automask_arguments,
         takes_magnitude=True,
     ),
+    Strategy(
+        "brain",
+        "the brain of a head with skull and face, onto which a template's head is laid and bent",
+        {"contrast": "EPI"},
+        brain_mask,
+        check_brain_arguments,
+        takes_prior=True,
+    ),
     _from_template("whole-brain-template", "brain mask", "brain"),
     _from_template("gm-template", "grey matter", "GM"),
     _from_template("wm-template", "white matter", "WM"),
@@ -157,8 +178,9 @@ def compute_mask(
     grid: Grid,
     arguments: Mapping[str, object],
     where: str | Path,
+    prior: Prior | None = None,
 ) -> Mask:
-    """Compute a mask from an image alone.
+    """Compute a mask from an image.
 
     Parameters
     ----------
@@ -172,16 +194,20 @@ def compute_mask(
         Those that differ from the strategy's defaults, or all of them.
     where : str or Path
         The image, for messages; the mask's source when it is a path.
+    prior : Prior, optional
+        A template's head, for the strategy that takes one.
 
     Returns
     -------
     Mask
-        With all arguments that made it, defaults included.
+        With all arguments that made it, defaults included; and with doubts where the strategy
+        has some.
 
     Raises
     ------
     UsageError
-        A strategy that is not known or is not computed, unusable arguments.
+        A strategy that is not known or is not computed, unusable arguments, a prior that is
+        missing or that nothing takes.
     UnusableImage
         An image that the strategy can make nothing of.
     UnusableMask
@@ -193,10 +219,16 @@ def compute_mask(
     unknown = set(arguments) - set(chosen.arguments)
     if unknown:
         raise UsageError(f"mask strategy {strategy}", f"has no argument {min(unknown)!r}")
+    if chosen.takes_prior != (prior is not None):
+        needs = "needs a prior" if chosen.takes_prior else "takes no prior"
+        raise UsageError(f"mask strategy {strategy}", needs)
     complete = {**chosen.arguments, **arguments}
-    voxels = chosen.compute(mean, grid, where=where, **complete)
     source = where if isinstance(where, Path) else None
-    return Mask(voxels, grid, strategy, complete, source)
+    more = {} if prior is None else {"prior": prior}
+    found = chosen.compute(mean, grid, where=where, **more, **complete)
+    if isinstance(found, BrainMask):
+        return Mask(found.voxels, grid, strategy, complete, source, found.confidence, found.doubts)
+    return Mask(found, grid, strategy, complete, source)
 
 
 def read_mask(strategy: str, path: Path, grid: Grid, arguments: Mapping[str, object]) -> Mask:

@@ -1,4 +1,4 @@
-"""Every mask strategy from the command line to the file and its sidecar."""
+"""Mask strategies from the command line to file and sidecar; `brain` has a file of its own."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def written(output: Path, space: str = SPACE) -> Written:
 
 
 def test_every_strategy_is_tried_here() -> None:
-    assert {*COMPUTED, *FROM_TEMPLATE, "derivative", "file"} == set(STRATEGIES)
+    assert {*COMPUTED, *FROM_TEMPLATE, "derivative", "file", "brain"} == set(STRATEGIES)
 
 
 @pytest.mark.parametrize("strategy", COMPUTED)
@@ -176,10 +176,14 @@ def test_another_template_can_be_named_and_is_warned_of(
                 f"api.get('{SPACE}', resolution=1, label='GM', suffix='probseg')",
             ],
         ),
-        ("", (), ["is in the space of the run itself, where no template lies", "automask"]),
+        (
+            "",
+            (),
+            ["is in the space of the run itself, where no template lies", "--mask-strategy brain"],
+        ),
         ("T1w", (), ["is in the space T1w, where no template lies"]),
         ("Mars", (), ["Mars is no template of TemplateFlow", "--template"]),
-        ("MNI152NLin6Asym", (), ["MNI152NLin6Asym has no map of GM in TemplateFlow"]),
+        ("MNI152NLin6Asym", (), ["MNI152NLin6Asym has no label-GM_probseg in TemplateFlow"]),
         ("T1w", ("--template", SPACE), ["is in the space T1w, where no template lies"]),
     ],
     ids=["not fetched", "native", "T1w", "unknown", "no such map", "native with a template"],

@@ -135,9 +135,15 @@ def test_processes_of_the_demo_take_what_was_told(tmp_path, tmp_path_factory):
 
 @pytest.mark.skipif(not REAL_BOLD.exists(), reason="the real run is not there")
 @pytest.mark.parametrize(
-    "words", [(), ("--confounds", "simple", "24P", "--keep-censored", "--mask-strategy", "epi")]
+    "words",
+    [
+        (),
+        ("--confounds", "simple", "24P", "--keep-censored", "--mask-strategy", "epi"),
+        ("--mask-only", "--mask-strategy", "brain"),
+    ],
 )
-def test_a_single_real_run_takes_what_was_told(tmp_path, words):
+def test_a_single_real_run_takes_what_was_told(tmp_path, monkeypatch, words):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(SHARED / "templateflow"))
     dataset = SHARED / "studyforrest"
     [told], [taken], in_all = told_and_taken(dataset, tmp_path, "participant", *words)
     assert in_all == pytest.approx(taken, rel=0.25)

@@ -260,8 +260,12 @@ def test_templates_are_fetched_as_listed():
         return [Path("a"), Path("b")] if template == "T" else Path("c")
 
     bake = script("docker/templates.py").bake
-    assert bake("T:resolution=2,desc=brain U:suffix=mask", get) == [Path("a"), Path("b"), Path("c")]
-    assert asked == [("T", {"resolution": 2, "desc": "brain"}), ("U", {"suffix": "mask"})]
+    words = "T:resolution=2,desc=brain U:desc=none,suffix=mask"
+    assert bake(words, get) == [Path("a"), Path("b"), Path("c")]
+    assert asked == [
+        ("T", {"resolution": 2, "desc": "brain"}),
+        ("U", {"desc": None, "suffix": "mask"}),
+    ]
     assert bake("none", get) == []
 
 
@@ -291,6 +295,9 @@ def test_every_template_of_the_dockerfile_is_one_that_templateflow_has(tmp_path)
     atlas = "tpl-MNI152NLin2009cAsym_{}atlas-Schaefer2018_desc-{}Parcels7Networks_dseg.{}"
     assert done.stdout.split() == [
         "tpl-MNI152NLin2009cAsym_res-02_desc-brain_mask.nii.gz",
+        "tpl-MNI152NLin2009cAsym_res-02_desc-fMRIPrep_boldref.nii.gz",
+        "tpl-MNI152NLin2009cAsym_res-02_T1w.nii.gz",
+        "tpl-MNI152NLin2009cAsym_res-02_T2w.nii.gz",
         atlas.format("res-02_", 100, "nii.gz"),
         atlas.format("", 100, "tsv"),
         atlas.format("res-02_", 400, "nii.gz"),

@@ -1,0 +1,17 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Hide the templates of who runs the tests: which mask `auto` takes depends on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("no-templates")
+        patch.setenv("TEMPLATEFLOW_HOME", str(home))
+        yield home
