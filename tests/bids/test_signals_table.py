@@ -110,8 +110,28 @@ def test_what_a_failing_disk_raises_in_the_writing_thread_reaches_the_caller():
         write_signals(Full(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
 
 
+@pytest.fixture
+def forked(monkeypatch):
+    """The processes that were made by copying this one, as a list that grows."""
+    processes, fork = [], os.fork
+
+    def noted():
+        process = fork()
+        processes.append(process)
+        return process
+
+    monkeypatch.setattr(os, "fork", noted)
+    return processes
+
+
+def assert_ended(processes):
+    for process in processes:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
+
+
 @pytest.fixture(params=["all", "one that dies", "none that starts"])
-def helpers(request, monkeypatch):
+def helpers(request, forked, monkeypatch):
     """Let the processes that help with the text work, die midway, or never start."""
     parent, fill = os.getpid(), signals_text._fill
 
@@ -131,15 +151,14 @@ def helpers(request, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(600_000, 4), (20, 150_000), (30, 3)])
-def test_the_bytes_are_the_same_from_any_number_of_processes(helpers, shape):
+def test_the_bytes_are_the_same_from_any_number_of_processes(helpers, forked, shape):
     values = np.random.default_rng(2).standard_normal(shape).astype(np.float32)
     values[::7, 0] = np.nan
     names = [f"v{number}" for number in range(shape[1])]
     expected = written(names, values)
     for n_processes in (2, 50):
         assert written(names, values, n_processes) == expected
-    with pytest.raises(ChildProcessError):  # none was left behind
-        os.waitpid(-1, os.WNOHANG)
+    assert_ended(forked)
 
 
 @pytest.mark.skipif(not signals_text._CAN_FORK, reason="only Linux shares the text out")
@@ -152,7 +171,7 @@ def test_each_process_makes_its_share_of_the_text(monkeypatch):
     assert made == [0, 2]
 
 
-def test_processes_that_help_end_when_the_disk_is_full():
+def test_processes_that_help_end_when_the_disk_is_full(forked):
     class Full(io.RawIOBase):
         def write(self, piece):
             if len(piece) > 100:
@@ -161,8 +180,8 @@ def test_processes_that_help_end_when_the_disk_is_full():
 
     with pytest.raises(OSError, match="No space left"):
         write_signals(Full(), ["a", "b"], np.ones((1_500_000, 2), np.float32), n_processes=3)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(forked) == (2 if signals_text._CAN_FORK else 0)
+    assert_ended(forked)
 
 
 def test_the_text_is_written_in_pieces_of_some_megabytes():
