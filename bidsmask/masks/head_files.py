@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from bidsmask.errors import GridMismatch
+from bidsmask.errors import GridMismatch, UnusableImage, UnusableMask
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.stream import read_volume
 from bidsmask.masks.brain_prior import Contrast, Prior, build_prior
 from bidsmask.masks.given import two_values
 from bidsmask.masks.usable import refuse_unusable
+
+# Newborns have 300 ml and more; TemplateFlow has macaques, too, and rodents.
+LEAST_BRAIN_ML = 150.0
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,24 @@ def read_prior(files: HeadFiles) -> Prior:
     GridMismatch
         The files are on several grids.
     DamagedFile, UnusableImage, UnusableMask
-        One of them is cut, is no image of a head, or no mask.
+        One of them is cut, is no image of a human head, or no mask.
     """
     grid = common_grid(files)
     head, t1w = (_read_head(path, grid) for path in (files.head, files.t1w))
     mask = two_values(files.mask, read_volume(open_image(files.mask)))
+    brain_ml = np.count_nonzero(mask) * grid.voxel_volume_mm3 / 1000
+    if brain_ml < LEAST_BRAIN_ML:
+        raise UnusableMask(
+            files.mask,
+            f"is a brain of {brain_ml:.3g} ml, but one of a human head is needed",
+            "Choose another template.",
+        )
     return build_prior(head, t1w, mask, grid, files.contrast)
 
 
 def _read_head(path: Path, grid: Grid) -> NDArray[Any]:
     values = read_volume(open_image(path))
     refuse_unusable(values, grid, path)
+    if np.nanmax(values) <= 0:
+        raise UnusableImage(path, "is no head: it has no value above 0")
     return values

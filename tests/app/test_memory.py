@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -148,3 +149,14 @@ def test_a_single_real_run_takes_what_was_told(tmp_path, monkeypatch, words):
     [told], [taken], in_all = told_and_taken(dataset, tmp_path, "participant", *words)
     assert in_all == pytest.approx(taken, rel=0.25)
     assert in_all >= told + PROGRAM_MB - PROCESS_MB
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_BOLD.exists(), reason="the real head is not there")
+def test_the_brain_of_a_real_t1w_takes_what_was_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(SHARED / "templateflow"))
+    shutil.copytree(SHARED / "studyforrest/sub-02/anat", tmp_path / "in/sub-02/anat")
+    shutil.copy(SHARED / "studyforrest/dataset_description.json", tmp_path / "in")
+    words = ("participant", "--datatype", "anat", "--mask-strategy", "brain")
+    _, [taken], in_all = told_and_taken(tmp_path / "in", tmp_path / "out", *words)
+    assert in_all == pytest.approx(taken, rel=0.25)
