@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import nibabel
@@ -22,7 +23,7 @@ from tests.make_app import (
 from tests.make_demo import demo_dataset
 from tests.make_images import BAD_IMAGES, SHARED, head_volumes, write_image
 from tests.make_runs import brain, write_dataset
-from tests.make_trees import RAW, write_tree
+from tests.make_trees import MANIFESTS, RAW, lay_out, write_tree
 
 HEAD = head_volumes(n_volumes=1)[..., 0].astype(np.float32)
 SERIES = head_volumes(n_volumes=6, seed=1).astype(np.int16)
@@ -30,6 +31,13 @@ STUDYFORREST = SHARED / "studyforrest"
 needs_studyforrest = pytest.mark.skipif(
     not STUDYFORREST.is_dir(), reason="the shared data are not beside the project"
 )
+
+needs_trees = pytest.mark.skipif(
+    not MANIFESTS.is_dir(), reason="the shared manifests of real trees are not beside the project"
+)
+
+IMAGE = re.compile(r"^(?!.*_part-(phase|real|imag)_).*_(T[12]w|bold)\.nii(\.gz)?$")
+PREPROCESSED = re.compile(r"_desc-preproc_T[12]w\.nii|_T1w.*_preproc\.nii")
 
 # Of each: name of the image -> name of its mask.
 RAW_IMAGES = {
@@ -55,6 +63,12 @@ def raw_dataset(root: Path) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         write_image(root / name, SERIES if "bold" in name else HEAD)
     return root
+
+
+def ball(radius: float) -> np.ndarray:
+    """Return the brain in the images of the shared trees."""
+    axes = np.meshgrid(*[np.arange(8) - 3.5] * 3, indexing="ij")
+    return np.sqrt(sum(axis**2 for axis in axes)) < radius
 
 
 def with_anatomy(root: Path) -> Path:
@@ -248,3 +262,38 @@ def test_a_real_preprocessed_head_has_the_mask_of_its_derivatives(tmp_path):
     )
     sidecar = json.loads((tmp_path / f"out/{stem}_desc-derivative_mask.json").read_text())
     assert sidecar["Resolution"] == "the template's grid, 2 mm"
+
+
+@needs_trees
+@pytest.mark.parametrize("name", ["ds003192_euskalibur_raw", "ex_mri_chunk", "ds006131_pafin_raw"])
+def test_real_raw_trees_get_a_mask_for_each_image_that_their_names_say(tmp_path, name):
+    tree = lay_out().load(MANIFESTS / f"{name}.json")
+    files = lay_out().lay_out(tree, tmp_path / "raw", nifti=True)
+    stems = [re.sub(r"\.nii(\.gz)?$", "", path) for path in files if IMAGE.search(path)]
+    expected = [
+        re.sub(r"_(T1w|bold)$", "_desc-otsu_mask", re.sub("_T2w$", "_mod-T2w_desc-otsu_mask", stem))
+        for stem in stems
+    ]
+    arguments = ("--mask-args", "threshold=500,2000", "closing_radius=0")
+    options = ("--datatype", "both", "--mask-strategy", "otsu", *arguments)
+    assert run_app(tmp_path / "raw", tmp_path / "out", *options, "--mask-only") == 0
+    assert masks(tmp_path / "out") == sorted(f"{stem}.nii.gz" for stem in expected)
+    for mask in masks(tmp_path / "out"):
+        np.testing.assert_array_equal(image_of(tmp_path / "out" / mask), ball(3.3))
+
+
+@needs_trees
+@pytest.mark.parametrize(
+    "name",
+    ["ds005699_fmriprep-24.1.1_nested", "ci_fmriprep-1.0.0_ds005", "ds003745_fmriprep-21.0.2"],
+)
+def test_real_derivatives_get_their_masks_in_every_space(tmp_path, name):
+    tree = lay_out().load(MANIFESTS / f"{name}.json")
+    files = lay_out().lay_out(tree, tmp_path / "in", nifti=True)
+    images = [path for path in files if PREPROCESSED.search(path)]
+    assert run_app(tmp_path / "in", tmp_path / "out", "--datatype", "anat") == 0
+    found = masks(tmp_path / "out")
+    assert len(found) == len(images)
+    for mask in found:
+        assert "_desc-derivative_mask" in mask
+        np.testing.assert_array_equal(image_of(tmp_path / "out" / mask), ball(3.3))
