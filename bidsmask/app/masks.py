@@ -14,7 +14,7 @@ from bidsmask.app.sidecars import spatial
 from bidsmask.app.templates import head_files, template_map, template_of
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.run import Run
-from bidsmask.errors import GridMismatch, MissingCompanion, UnusableImage
+from bidsmask.errors import GridMismatch, MissingCompanion, Severity, UnusableImage
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
 from bidsmask.images.stream import mean_volume
@@ -69,26 +69,25 @@ def choose_strategy(job: Job, notes: Notes) -> tuple[str, str]:
         return "derivative", "auto: the preprocessing has a mask for this run and space"
     reason = "auto: the preprocessing has no mask for this run and space"
     contrast = contrast_of(job.run)
+    other = "epi" if contrast == "EPI" else "automask"
+    # Without a head, masks of T1w keep skull and scalp: something to look at.
+    severity: Severity = "note" if contrast == "EPI" else "warning"
+    made_by_other = f"the mask is made by {other}, not by brain"
     if contrast is None:
         notes.add(
-            "note",
+            severity,
             "no-contrast",
             job.run.path,
-            "does not tell its contrast by its name: the mask is made by epi, not by brain",
+            f"does not tell its contrast by its name: {made_by_other}",
             f"Or give --mask-strategy brain with {WITH_CONTRAST}.",
         )
-        return "epi", f"{reason}, and the name of the image does not tell its contrast"
+        return other, f"{reason}, and the name of the image does not tell its contrast"
     try:
         head_files(job, contrast, notes)
     except (MissingCompanion, UnusableImage) as error:
-        notes.add(
-            "note",
-            "no-head-template",
-            error.where,
-            f"{error.problem}: the mask is made by epi, not by brain",
-            error.advice,
-        )
-        return "epi", f"{reason}, and the template of the brain strategy is not at hand"
+        problem = f"{error.problem}: {made_by_other}"
+        notes.add(severity, "no-head-template", error.where, problem, error.advice)
+        return other, f"{reason}, and the template of the brain strategy is not at hand"
     return "brain", reason
 
 

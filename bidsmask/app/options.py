@@ -135,8 +135,8 @@ class Options:
     mask_strategy: str = option(
         "auto",
         "how the mask is made; auto: the derivative's where there is one, else brain where its "
-        "template is at hand, else epi; at the group level: which masks count where there are "
-        "several",
+        "template is at hand, else epi for series and automask for the rest; at the group level: "
+        "which masks count where there are several",
         group=MASK,
         choices=MASK_STRATEGIES,
     )

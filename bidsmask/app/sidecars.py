@@ -20,21 +20,21 @@ from bidsmask.signals.extract import RawSignals
 
 UNITS = {"zscore_sample": "zscore", "zscore": "zscore", "psc": "percent", "none": "arbitrary"}
 MASKS = {
-    "derivative": "Brain mask that the preprocessing wrote for this run",
-    "background": "What differs from the median of the border of the mean volume of the run "
+    "derivative": "Brain mask that the preprocessing wrote for this image",
+    "background": "What differs from the median of the border of the mean volume of the image "
     "(nilearn's compute_background_mask)",
-    "epi": "Brain mask of the mean volume of the run: at or above the widest gap between its "
+    "epi": "Brain mask of the mean volume of the image: at or above the widest gap between its "
     "sorted values, opened, the largest component (nilearn's compute_epi_mask)",
     "otsu": "The largest component, filled and closed, of what is between half and twice Otsu's "
-    "threshold of the mean volume of the run, or in the range given as its argument (nidataset's "
+    "threshold of the mean volume of the image, or in the range given as its argument (nidataset's "
     "generate_brain_mask)",
-    "automask": "Brain mask of the mean magnitude of the run: above clip levels that vary over "
+    "automask": "Brain mask of the mean magnitude of the image: above clip levels that vary over "
     "space, peeled and filled, the largest component (the steps of AFNI's 3dAutomask)",
-    "brain": "Brain mask of the mean volume of the run: a template's head is laid and bent onto "
+    "brain": "Brain mask of the mean volume of the image: a template's head is laid and bent onto "
     "it, and near the surface of the brain that it brings the intensities decide",
-    "whole-brain-template": "Brain mask of the template, moved to the grid of the run by affines",
-    "gm-template": "Grey matter of the template, moved to the grid of the run by affines",
-    "wm-template": "White matter of the template, moved to the grid of the run by affines",
+    "whole-brain-template": "Brain mask of the template, moved to the grid of the image by affines",
+    "gm-template": "Grey matter of the template, moved to the grid of the image by affines",
+    "wm-template": "White matter of the template, moved to the grid of the image by affines",
     "file": "Mask given by the user",
 }
 SOFTWARE = ("numpy", "scipy", "nibabel", "pandas", "pybids", "isal")

@@ -137,6 +137,21 @@ def test_beside_signals_anatomy_gets_its_mask_alone(tmp_path):
     assert list((tmp_path / "out/sub-01/func").glob("*_seg-voxels_*_timeseries.tsv"))
 
 
+def test_without_a_template_auto_takes_automask_and_warns(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "empty"))
+    root = raw_dataset(tmp_path / "raw")
+    assert run_app(root, tmp_path / "out", "--datatype", "both", "--mask-only") == 0
+    said = capsys.readouterr().err
+    assert "warning: no-head-template" in said
+    assert "the mask is made by automask, not by brain" in said
+    assert "note: no-head-template" in said
+    expected = {**RAW_IMAGES, **RAW_SERIES}.values()
+    strategies = {"anat": "automask", "func": "epi"}
+    assert masks(tmp_path / "out") == sorted(
+        name.replace("otsu", strategies[Path(name).parent.name]) for name in expected
+    )
+
+
 def test_a_mask_on_another_grid_than_its_image_is_refused(tmp_path, capsys):
     anatomy = with_anatomy(tmp_path / "fmriprep")
     write_image(anatomy, HEAD)

@@ -211,7 +211,7 @@ def test_an_image_that_does_not_tell_its_contrast_is_not_taken_for_one(
     write_image(tmp_path / "in/head.nii.gz", image)
     assert run_app(tmp_path / "in", tmp_path / "out", "--mask-only") == 0
     told = json.loads((tmp_path / "out/head_mask.json").read_text())
-    assert told["Strategy"] == "epi"
+    assert told["Strategy"] == "automask"
     assert "the name of the image does not tell its contrast" in told["StrategyReason"]
     options = ("--mask-only", "--mask-strategy", "brain", "--dry-run")
     assert run_app(tmp_path / "in", tmp_path / "out", *options) == 65

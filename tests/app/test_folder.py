@@ -17,6 +17,7 @@ import pytest
 from bidsmask import generate_brain_mask_dataset
 from bidsmask.cli import main
 from tests.make_app import image_of, nidatasets_mask, run_app, run_on_terminal
+from tests.make_heads import dice
 from tests.make_images import BAD_IMAGES, SHARED, head_volumes, write_image
 from tests.make_runs import contents, leftovers
 from tests.make_trees import DERIVATIVE, RAW, write_tree
@@ -24,6 +25,9 @@ from tests.make_trees import DERIVATIVE, RAW, write_tree
 HEAD = head_volumes(n_volumes=1)[..., 0].astype(np.float32)
 OTSU = ("--mask-only", "--mask-strategy", "otsu")
 REFERENCES = SHARED / "references"
+needs_references = pytest.mark.skipif(
+    not REFERENCES.is_dir(), reason="the shared data are not beside the project"
+)
 
 
 def folder_of(root: Path, *names: str) -> Path:
@@ -265,7 +269,21 @@ def test_the_group_level_has_nothing_to_join(tmp_path):
     assert main([str(root), str(tmp_path / "out"), "group"]) == 16
 
 
-@pytest.mark.skipif(not REFERENCES.is_dir(), reason="the shared data are not beside the project")
+@needs_references
+@pytest.mark.slow
+def test_auto_takes_the_contrast_from_the_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(SHARED / "templateflow"))
+    root = folder_of(tmp_path / "in")
+    (root / "mrtrix-sub01_T1w.nii.gz").symlink_to(REFERENCES / "mrtrix-sub01_T1w.nii.gz")
+    assert run_app(root, tmp_path / "out", "--mask-only") == 0
+    mask = image_of(tmp_path / "out/mrtrix-sub01_T1w_mask.nii.gz").astype(bool)
+    trusted = image_of(REFERENCES / "mrtrix-sub01_T1w_mask.nii.gz").astype(bool)
+    assert dice(mask, trusted) > 0.96
+    sidecar = json.loads((tmp_path / "out/mrtrix-sub01_T1w_mask.json").read_text())
+    assert (sidecar["Strategy"], sidecar["StrategyArguments"]["contrast"]) == ("brain", "T1w")
+
+
+@needs_references
 def test_the_masks_of_a_folder_of_real_heads_are_nidatasets(tmp_path):
     root = folder_of(tmp_path / "in")
     for name in ("ls2001_EPI.nii.gz", "mrtrix-sub01_T1w.nii.gz", "mrtrix-sub01_T1w_mask.nii.gz"):
