@@ -30,6 +30,7 @@ class SmallRun:
     participant: str
     stem: str
     space: str
+    session: str = ""
 
     @property
     def bold(self) -> Path:
@@ -58,7 +59,8 @@ class SmallRun:
     def file(self, ending: str, space: str = "") -> Path:
         """Return the path of a file of the run."""
         entities = [self.stem, f"space-{space}"] if space else [self.stem]
-        folder = self.root / f"sub-{self.participant}" / "func"
+        session = f"ses-{self.session}" if self.session else ""
+        folder = self.root / f"sub-{self.participant}" / session / "func"
         return folder / "_".join([*entities, ending])
 
     def replace(self, stored: NDArray[Any], **options: Any) -> None:
@@ -102,12 +104,14 @@ def write_run(
     n_volumes: int = 40,
     t_r_s: float = 2.0,
     space: str = SPACE,
+    session: str = "",
     with_mask: bool = True,
     with_events: bool = False,
     seed: int = 0,
 ) -> SmallRun:
     """Write one run: series, sidecar, mask, confounds and what else is asked for."""
-    run = SmallRun(root, participant, f"sub-{participant}_task-{task}", space)
+    parts = [f"sub-{participant}", f"ses-{session}" if session else "", f"task-{task}"]
+    run = SmallRun(root, participant, "_".join(filter(None, parts)), space, session)
     run.bold.parent.mkdir(parents=True, exist_ok=True)
     seeds = [seed, *run.stem.encode()]
     rng = np.random.default_rng(seeds)

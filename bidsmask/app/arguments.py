@@ -123,6 +123,9 @@ def parse(arguments: list[str]) -> Options:
     values = read_config(config) if config else {}
     if given["analysis_level"] == "group":
         values = {name: value for name, value in values.items() if name in GROUP_FIELDS}
+        if values.get("combine_over", "participant") != "participant":
+            # They say how a participant's masks are combined, not those of the group.
+            values = {name: v for name, v in values.items() if not name.startswith("combine_")}
     values |= {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
     options = Options(**values)
     check(options)

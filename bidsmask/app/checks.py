@@ -45,6 +45,8 @@ GROUP_FIELDS = frozenset(
         "space",
         "skip_bids_validation",
         "mask_strategy",
+        "combine_masks",
+        "combine_over",
         *(f.name for f in dataclasses.fields(Options) if f.metadata.get("group") == RUNNING),
     }
 )
@@ -75,6 +77,7 @@ def problems(options: Options) -> list[BidsmaskError]:
             wrong(f"{flag(one.name)} {value}", "is no number", f"Give {least} or more.")
     if options.quiet and options.verbose:
         wrong("--quiet", "contradicts --verbose")
+    found += combination_problems(options)
     if options.analysis_level == "group":
         for one in dataclasses.fields(Options):
             does_nothing = one.metadata and one.name not in GROUP_FIELDS
@@ -114,6 +117,40 @@ def problems(options: Options) -> list[BidsmaskError]:
                 wrong(flag(one.name), f"does nothing beside {beside}")
     elif options.voxels is False and not options.atlas:
         wrong("--no-voxels", "leaves nothing to write", "Give --atlas, or --mask-only.")
+    return found
+
+
+def combination_problems(options: Options) -> list[BidsmaskError]:
+    """Return what is wrong with how masks are combined."""
+    found: list[BidsmaskError] = []
+    method, over, share = options.combine_masks, options.combine_over, options.signal_mask
+    is_group = options.analysis_level == "group"
+    if over is not None and method is None:
+        found.append(UsageError("--combine-over", "does nothing without --combine-masks"))
+    if over is not None and is_group != (over == "participant"):
+        problem = "does nothing at the group level, which joins the runs of all participants"
+        if not is_group:
+            problem = "is for the group level: here each participant is worked on by himself"
+        advice = "Leave it out." if is_group else "Give run or session, or combine them there."
+        found.append(UsageError(f"--combine-over {over}", problem, advice))
+    if is_group:
+        return found
+    is_anatomy = options.datatype == "anat"
+    if method == "probability" and not (options.mask_only or is_anatomy):
+        advice = "Give intersection, union or majority, or --mask-only for the map."
+        problem = "gives a share at each voxel, which is no mask of signals"
+        found.append(UsageError("--combine-masks probability", problem, advice))
+    if share is not None and is_anatomy:
+        found.append(UsageError("--signal-mask", "does nothing beside --datatype anat"))
+    if share is not None and method == "probability":
+        found.append(UsageError("--signal-mask", "does nothing beside --combine-masks probability"))
+    if share is not None and not 0 < share <= 1:
+        problem = "is no share of the runs"
+        found.append(UsageError(f"--signal-mask {share:g}", problem, "Give more than 0, up to 1."))
+    elif share is not None and share < 1 and method is None:
+        problem = "is no other than 1 where each run is by itself"
+        advice = "Give --signal-mask 1, or --combine-masks."
+        found.append(UsageError(f"--signal-mask {share:g}", problem, advice))
     return found
 
 

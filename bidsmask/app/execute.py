@@ -19,13 +19,27 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
 from threadpoolctl import threadpool_limits
 
-from bidsmask.app.job import Job, Outcome
+from bidsmask.app.job import Outcome
 from bidsmask.errors import Finding
 
-Work = Callable[[Job, int], Outcome]
+
+class Labelled(Protocol):
+    """A Job, of whichever kind; it can be sent to another process."""
+
+    @property
+    def label(self) -> str:
+        """Short name for messages."""
+
+    @property
+    def participant(self) -> str:
+        """Label without `sub-`."""
+
+
+Work = Callable[[Any, int], Outcome]
 
 # Between two lines of Python lies one call of the linear algebra, seconds at most. Schedulers
 # kill 30 s after they asked.
@@ -54,7 +68,7 @@ class Resources:
 
 
 def execute(
-    jobs: Iterator[Job], work: Work, resources: Resources, *, stop_on_failure: bool = False
+    jobs: Iterator[Labelled], work: Work, resources: Resources, *, stop_on_failure: bool = False
 ) -> Generator[Outcome]:
     """Do the work of every Job and yield the Outcomes as they come.
 
@@ -85,7 +99,7 @@ def execute(
         yield alone(work, job, resources.n_threads_alone)
 
 
-def alone(work: Work, job: Job, n_threads: int) -> Outcome:
+def alone(work: Work, job: Labelled, n_threads: int) -> Outcome:
     """Do the work of a Job with the libraries of linear algebra held to one thread.
 
     Their results differ in the last bits with the number of threads: that is left to us.
@@ -95,7 +109,7 @@ def alone(work: Work, job: Job, n_threads: int) -> Outcome:
 
 
 def in_processes(
-    jobs: Iterator[Job], work: Work, resources: Resources, *, stop_on_failure: bool
+    jobs: Iterator[Labelled], work: Work, resources: Resources, *, stop_on_failure: bool
 ) -> Generator[Outcome]:
     """Execute each Job in a process of its own."""
     context = process_context()
@@ -147,12 +161,12 @@ def has_place_for_socket() -> bool:
 class Running:
     """A Job that a process works on."""
 
-    job: Job
+    job: Labelled
     process: BaseProcess
     pipe: multiprocessing.connection.Connection
 
     @classmethod
-    def start(cls, context: BaseContext, job: Job, work: Work, n_threads: int) -> Running:
+    def start(cls, context: BaseContext, job: Labelled, work: Work, n_threads: int) -> Running:
         """Start the process."""
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=serve, args=(theirs, work, job, n_threads), daemon=True)  # type: ignore[attr-defined]
@@ -174,7 +188,7 @@ class Running:
 
 
 def serve(
-    pipe: multiprocessing.connection.Connection, work: Work, job: Job, n_threads: int
+    pipe: multiprocessing.connection.Connection, work: Work, job: Labelled, n_threads: int
 ) -> None:
     """Do the work of one Job in this process and send its Outcome."""
     # An interrupt at the keyboard reaches every process; the parent decides what it means.
@@ -195,7 +209,7 @@ def end(some: Collection[Running]) -> None:
         one.process.join()
 
 
-def died(job: Job, exit_code: int) -> Outcome:
+def died(job: Labelled, exit_code: int) -> Outcome:
     """Return the failed Outcome of a Job whose process ended without a word."""
     how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with {exit_code}"
     memory = exit_code == -signal.SIGKILL
@@ -206,6 +220,6 @@ def died(job: Job, exit_code: int) -> Outcome:
         job.label,
         f"was not finished: its process {how}",
         advice,
-        job.run.participant,
+        job.participant,
     )
-    return Outcome(job.label, job.run.participant, "failed", 75, findings=(finding,))
+    return Outcome(job.label, job.participant, "failed", 75, findings=(finding,))

@@ -9,6 +9,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.options import WORK, Options, flag
@@ -19,6 +20,9 @@ from bidsmask.bids.place import check_output
 from bidsmask.bids.run import Run
 from bidsmask.errors import Finding, OutputRefused, UsageError
 from bidsmask.images.folder import FolderOfImages, look_into, stem_of
+
+# What is made of several runs, or needs to know of their signals.
+OF_RUNS: Final = ("combine_masks", "combine_over", "signal_mask")
 
 
 def find_images(options: Options) -> FolderOfImages | None:
@@ -41,13 +45,13 @@ def check_folder(options: Options) -> Dataset:
     Raises
     ------
     UsageError
-        An option selects what only a BIDS dataset has.
+        An option needs what only a BIDS dataset has.
     OutputRefused
         The output lies in the folder, cannot be written, or is a BIDS dataset.
     """
     for one in dataclasses.fields(Options):
         selects = one.metadata.get("group") == WORK and one.name != "skip_bids_validation"
-        if selects and getattr(options, one.name) != one.default:
+        if (selects or one.name in OF_RUNS) and getattr(options, one.name) != one.default:
             raise UsageError(
                 flag(one.name), "does nothing in a folder that is no BIDS dataset", "Leave it out."
             )

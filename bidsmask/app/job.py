@@ -5,12 +5,15 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bidsmask.app.options import Options
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.run import Run
 from bidsmask.errors import BidsmaskError, Finding
+
+if TYPE_CHECKING:
+    from bidsmask.app.preparation import MaskPlan
 
 Status = Literal["done", "up to date", "failed"]
 
@@ -25,16 +28,25 @@ class Job:
     options : Options
     dataset : Dataset
         Whose output is where the products go.
+    mask : MaskPlan or None
+        The mask that the run shares with others, which was made before; None for its own.
     """
 
     run: Run
     options: Options
     dataset: Dataset
+    mask: MaskPlan | None = None
 
     @property
     def label(self) -> str:
-        """Short name for messages."""
-        return self.run.label
+        """Short name for messages; the mask of a series may be made before its signals."""
+        is_mask = self.options.mask_only and self.run.datatype == "func"
+        return f"{self.run.label}_mask" if is_mask else self.run.label
+
+    @property
+    def participant(self) -> str:
+        """Label without `sub-`."""
+        return self.run.participant
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import MaskPlan
-from bidsmask.app.products import Names, fingerprint, mask_name
+from bidsmask.app.products import Names, Product, fingerprint, mask_name
 from bidsmask.app.sidecars import spatial
 from bidsmask.app.templates import head_files, template_map, template_of
 from bidsmask.bids.entities import Entities
@@ -59,6 +59,24 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     if strategy == "file":
         [given] = identities
     return MaskPlan(strategy, reason, arguments, source, head, made_from, given, told, product)
+
+
+def plan_varying(job: Job, image: Image, mask: MaskPlan) -> Product | None:
+    """Return the product that says whose signal varies; None where nobody wants to know.
+
+    Raises
+    ------
+    UnusableImage
+        The image is no series.
+    """
+    run = job.run
+    if job.options.signal_mask is None or run.datatype == "anat":
+        return None
+    if not image.is_series:
+        problem = "is one 3D image, but --signal-mask needs a series"
+        raise UnusableImage(run.path, problem, "Leave it out, or such images.")
+    told = fingerprint("varying", identity(run.path), spatial(job))
+    return Names(job, mask.name).varying(told)
 
 
 def choose_strategy(job: Job, notes: Notes) -> tuple[str, str]:

@@ -107,10 +107,12 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     if preparation.column_map in stale:
         before.append(BYTES_PER_COLUMN * n_voxels)
     plan = preparation.mask
-    if STRATEGIES[plan.strategy].tissue and plan.source is not None and plan.product in stale:
-        before.append(BYTES_PER_TEMPLATE_VOXEL * open_image(plan.source).grid.n_voxels)
-    if STRATEGIES[plan.strategy].takes_prior and plan.product in stale:
-        before.append(1e6 * (brain_mb(plan, image.grid) - grid_mb))
+    if plan.product in stale:
+        kind = STRATEGIES[plan.strategy]
+        if kind.tissue and plan.source is not None:
+            before.append(BYTES_PER_TEMPLATE_VOXEL * open_image(plan.source).grid.n_voxels)
+        if kind.takes_prior:
+            before.append(1e6 * (brain_mb(plan, image.grid) - grid_mb))
     for atlas in preparation.atlases:
         if not {atlas.labels, atlas.coverage, *atlas.signals}.isdisjoint(stale):
             own_grid = open_image(atlas.choice.image).grid
@@ -146,8 +148,8 @@ def brain_mb(plan: MaskPlan, grid: Grid) -> float:
 
 def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> float:
     """Return the number of voxels in the mask; a guess where it is not computed yet."""
-    is_from_template = bool(STRATEGIES[plan.strategy].tissue)
     path = plan.source if plan.product in stale else plan.product.path
-    if path is None or (is_from_template and path == plan.source):
+    is_from_template = path == plan.source and bool(STRATEGIES[plan.strategy].tissue)
+    if path is None or is_from_template or not path.exists():
         return BRAIN_SHARE * grid.n_voxels
     return load_mask(path, grid, plan.strategy).n_voxels

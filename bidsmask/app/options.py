@@ -28,6 +28,9 @@ MASK_STRATEGIES = (
     "file",
 )
 
+COMBINATIONS = ("intersection", "union", "majority", "probability")
+COMBINED_OVER = ("run", "session", "participant")
+
 # Between two volumes, s. What lies outside was meant in milliseconds, or is damage.
 SHORTEST_T_R_S, LONGEST_T_R_S = 0.001, 100.0
 
@@ -154,6 +157,29 @@ class Options:
         metavar="NAME",
     )
     mask_only: bool = option(False, "write masks and nothing else", group=MASK)
+    combine_masks: str | None = option(
+        None,
+        "make one mask of those of many runs, which all their signals share; at the group level: "
+        "the only one that is made (default: majority, intersection, probability)",
+        group=MASK,
+        choices=COMBINATIONS,
+    )
+    combine_over: str | None = option(
+        None,
+        "whose runs: run, those of a session; session, those of a participant in all sessions; "
+        "participant, those of all, at the group level (default: run; at the group level "
+        "participant)",
+        group=MASK,
+        choices=COMBINED_OVER,
+    )
+    signal_mask: float | None = option(
+        None,
+        "mask only voxels whose signal varies in at least this share of the runs, 0 to 1, so "
+        "that with 1 no column is dead",
+        group=MASK,
+        kind=float,
+        metavar="SHARE",
+    )
 
     atlas: tuple[str, ...] = option(
         (),

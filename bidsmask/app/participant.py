@@ -6,7 +6,7 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -28,8 +28,9 @@ from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
 from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, clean
-from bidsmask.errors import DataError
-from bidsmask.images.write import Space, nifti_bytes
+from bidsmask.errors import DataError, Finding, UnusableImage
+from bidsmask.images.stream import varying_voxels
+from bidsmask.images.write import Space, nifti_bytes, space_of
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.atlas import read_atlas
@@ -39,6 +40,9 @@ from bidsmask.signals.extractor import Extractor
 from bidsmask.signals.regions import Regions, StatisticExtractor
 from bidsmask.signals.volumes import volumes_table
 from bidsmask.signals.voxels import VoxelExtractor
+
+# What was written, and what was noticed.
+Done = tuple[Sequence[Path], Sequence[Finding]]
 
 
 def run_job(job: Job, n_threads: int = 1) -> Outcome:
@@ -56,19 +60,28 @@ def run_job(job: Job, n_threads: int = 1) -> Outcome:
         Failed with a Finding where the data do not allow it, and with a traceback where the
         fault is ours.
     """
-    start = time.perf_counter()
-    participant = job.run.participant
-    try:
+
+    def do() -> Done:
         work = Work(job, prepare(job), n_threads)
         work.do()
+        return work.written, work.notes.findings
+
+    return outcome_of(job.label, job.participant, do)
+
+
+def outcome_of(label: str, participant: str, do: Callable[[], Done]) -> Outcome:
+    """Do something, whatever happens in it, and return what became of it."""
+    start = time.perf_counter()
+    try:
+        written, findings = do()
     except Exception as error:
-        return Outcome.failed(job.label, participant, error)
+        return Outcome.failed(label, participant, error)
     return Outcome(
-        job.label,
+        label,
         participant,
         "done",
-        outputs=tuple(work.written),
-        findings=tuple(work.notes.findings),
+        outputs=tuple(written),
+        findings=tuple(findings),
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
     )
@@ -106,12 +119,12 @@ class Work:
     @property
     def space(self) -> Space:
         """What the affine of the run leads to, in the words of NIfTI."""
-        name = self.job.run.space
-        return "mni" if name.startswith("MNI") else "aligned" if name else "scanner"
+        return space_of(self.job.run.space)
 
     def do(self) -> None:
         """Make all products of the Job: mask, what the columns and rows are, signals."""
         mask = self.mask()
+        self.varying()
         if self.preparation.column_map is not None:
             self.column_map(mask)
         for plan in self.preparation.cleanings:
@@ -133,6 +146,8 @@ class Work:
     def mask(self) -> Mask:
         """Make the mask, or take the one that was made before."""
         plan, image = self.preparation.mask, self.preparation.image
+        if plan.combination is not None:
+            return load_mask(plan.product.path, image.grid, plan.strategy)
         if not self.is_wanted(plan.product):
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
                 return load_mask(plan.product.path, image.grid, plan.strategy)
@@ -149,6 +164,18 @@ class Work:
         sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)
         self.publish(plan.product, [content], sidecar)
         return mask
+
+    def varying(self) -> None:
+        """Write whose signal varies."""
+        product, image = self.preparation.varying, self.preparation.image
+        if product is None or not self.is_wanted(product):
+            return
+        voxels = varying_voxels(image)
+        if not voxels.any():
+            problem = "is constant over time: no voxel has a signal"
+            raise UnusableImage(image.path, problem, "Leave it out, or --signal-mask.")
+        sidecar = sidecars.varying_sidecar(self.job, product, voxels)
+        self.publish(product, [nifti_bytes(voxels, image.grid, space=self.space)], sidecar)
 
     def column_map(self, mask: Mask) -> None:
         """Write which voxel each column is."""

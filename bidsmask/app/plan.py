@@ -20,6 +20,7 @@ from bidsmask.bids.selection import Selection, read_filter_file
 from bidsmask.errors import DataError, Finding, NothingSelected
 
 if TYPE_CHECKING:
+    from bidsmask.app.combine import Combination
     from bidsmask.app.group.task import GroupTask
 
 # To say what labels there are, so many participants are enough.
@@ -33,7 +34,7 @@ class Step:
     Attributes
     ----------
     participant : str
-    job : Job or None
+    job : Job, Combination or None
         None for the participant as a whole, and for a run that cannot become a Job.
     products : tuple of Product
         All that the Job or task writes.
@@ -49,7 +50,7 @@ class Step:
     """
 
     participant: str
-    job: Job | None = None
+    job: Job | Combination | None = None
     products: tuple[Product, ...] = ()
     stale: tuple[Product, ...] = ()
     outcome: Outcome | None = None

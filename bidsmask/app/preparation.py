@@ -12,6 +12,7 @@ import pandas as pd
 from bidsmask.app.atlases import AtlasChoice
 from bidsmask.app.choices import CleaningChoice
 from bidsmask.app.products import Product
+from bidsmask.bids.entities import Entities
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.operator import TemporalOperator
 from bidsmask.errors import Finding
@@ -43,6 +44,9 @@ class MaskPlan:
     fingerprint : str
         Of the voxels, whatever the reason was.
     product : Product
+    combination : mapping or None
+        How it was made of the masks of several runs, or of where signals vary, as sidecars tell
+        it; None for a run's own.
     """
 
     strategy: str
@@ -54,6 +58,12 @@ class MaskPlan:
     given: str
     fingerprint: str
     product: Product
+    combination: Mapping[str, object] | None = None
+
+    @property
+    def name(self) -> str:
+        """As in `desc-`: the strategy in letters, and how it was combined."""
+        return Entities.parse(self.product.path.name)["desc"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +120,8 @@ class Preparation:
     image : Image
         The series.
     mask : MaskPlan
+    varying : Product or None
+        The voxels whose signal varies, where a mask of them is to be made.
     t_r_s : float
         Repetition time, s; NaN where only the mask is wanted.
     confounds, events : DataFrame or None
@@ -123,6 +135,7 @@ class Preparation:
 
     image: Image
     mask: MaskPlan
+    varying: Product | None = None
     t_r_s: float = math.nan
     confounds: pd.DataFrame | None = None
     events: pd.DataFrame | None = None
@@ -142,4 +155,6 @@ class Preparation:
         ]
         maps = [self.column_map] if self.column_map is not None else []
         volumes = [plan.volumes for plan in self.cleanings]
-        return (self.mask.product, *maps, *volumes, *voxels, *regions)
+        masks = [self.mask.product] if self.mask.combination is None else []
+        varying = [self.varying] if self.varying is not None else []
+        return (*masks, *varying, *maps, *volumes, *voxels, *regions)

@@ -13,10 +13,10 @@ import pandas as pd
 from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
-from bidsmask.app.masks import plan_mask
+from bidsmask.app.masks import plan_mask, plan_varying
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
-from bidsmask.app.products import Names, fingerprint, mask_name
+from bidsmask.app.products import Names, fingerprint
 from bidsmask.app.sidecars import spatial
 from bidsmask.app.timing import read_events, repetition_time, start_time
 from bidsmask.bids.atlases import read_region_names
@@ -47,9 +47,10 @@ def prepare(job: Job) -> Preparation:
     run, options = job.run, job.options
     notes = Notes(job)
     image = open_image(run.path)
-    mask = plan_mask(job, image, notes)
+    mask = job.mask or plan_mask(job, image, notes)
     if options.mask_only or run.datatype == "anat":
-        return Preparation(image, mask, findings=tuple(notes.findings))
+        varying = plan_varying(job, image, mask)
+        return Preparation(image, mask, varying, findings=tuple(notes.findings))
 
     if not image.is_series:
         raise UnusableImage(
@@ -64,7 +65,7 @@ def prepare(job: Job) -> Preparation:
     events = read_events(run.events, notes) if run.events else None
 
     inputs = Inputs.of(job, image, t_r_s, mask.fingerprint)
-    names = Names(job, mask_name(mask.strategy))
+    names = Names(job, mask.name)
     cleanings = tuple(
         plan_cleaning(job, choice, image, t_r_s, confounds, inputs, names, notes)
         for choice in cleaning_choices(options)

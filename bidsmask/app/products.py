@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bidsmask import __version__
 from bidsmask.app.job import Job
+from bidsmask.bids.outputs import SHARED_MASKS
 from bidsmask.bids.publish import SIZES
 from bidsmask.images.source import read_regular
 
@@ -65,6 +66,12 @@ def mask_name(strategy: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
+def parts_of_mask_name(name: str) -> tuple[str, str]:
+    """Return the strategy in letters, and how masks of it were combined: empty for a run's own."""
+    ending = next((one for one in SHARED_MASKS if name.lower().endswith(one)), "")
+    return name[: len(name) - len(ending)], ending
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of the products of one Job.
@@ -92,6 +99,10 @@ class Names:
         """The mask; of an image of no BIDS dataset under the name that nidataset gives it."""
         entities = {"desc": self.mask_name} if self.job.run.participant else {}
         return self._product(fingerprint, "mask", (".nii.gz",), entities)
+
+    def varying(self, fingerprint: str) -> Product:
+        """The voxels whose signal varies."""
+        return self._product(fingerprint, "mask", (".nii.gz",), {"desc": "signal"})
 
     def column_map(self, fingerprint: str) -> Product:
         """The image and table that say which voxel a column is."""

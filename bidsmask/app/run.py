@@ -11,15 +11,16 @@ from typing import Protocol
 from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.container import container_of
-from bidsmask.app.execute import Resources, execute
+from bidsmask.app.execute import Labelled, Resources, execute
 from bidsmask.app.folder import check_folder, find_images, plan_folder
 from bidsmask.app.group.cohort import Cohort, read_cohort
 from bidsmask.app.group.plan import do_task, plan_group
-from bidsmask.app.job import Job, Outcome
+from bidsmask.app.job import Outcome
 from bidsmask.app.ledger import Ledger, exit_code_of
 from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
-from bidsmask.app.plan import Step, nothing_selected, plan, select_participants
+from bidsmask.app.plan import Step, nothing_selected, select_participants
+from bidsmask.app.turns import Turn, turns
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.dataset import Dataset, find_dataset
 from bidsmask.bids.description import (
@@ -86,13 +87,14 @@ def run(options: Options, screen: Screen) -> int:
     )
     check_output(dataset.output, dataset.raw, dataset.derivatives)
     labels = select_participants(dataset, options.participant_label)
-    steps = plan(dataset, labels, options)
+    in_turns = turns(dataset, labels, options)
     if options.dry_run:
+        steps = itertools.chain.from_iterable(turn.steps for turn in in_turns)
         exit_codes = screen.planned(steps, dataset.findings)
         if not exit_codes:
             raise nothing_selected(dataset, labels, options)
         return exit_code_of(exit_codes)
-    return work_through(options, dataset, labels, steps, screen)
+    return work_through(options, dataset, labels, in_turns, screen)
 
 
 def check_choices(options: Options) -> None:
@@ -117,11 +119,12 @@ def check_choices(options: Options) -> None:
 
 
 def work_through(
-    options: Options, dataset: Dataset, labels: list[str], steps: Iterator[Step], screen: Screen
+    options: Options, dataset: Dataset, labels: list[str], in_turns: Iterator[Turn], screen: Screen
 ) -> int:
     """Do the Jobs of a plan and return the exit code."""
     seen = []
-    for step in steps:
+    first = next(in_turns)
+    for step in first.steps:
         seen.append(step)
         if step.is_run:
             break
@@ -134,9 +137,11 @@ def work_through(
     ledger = Ledger(dataset.output, options)
     ledger.note([*dataset.findings, *findings])
     screen.start(len(labels))
+    first = first._replace(steps=itertools.chain(seen, first.steps))
     with recording(ledger, screen):
         try:
-            do_jobs(itertools.chain(seen, steps), options, dataset, ledger, screen)
+            for turn in itertools.chain([first], in_turns):
+                do_turn(turn, options, dataset, ledger, screen)
         finally:
             publish_participants(dataset.output, origin)
     return ledger.exit_code
@@ -152,17 +157,15 @@ def run_folder(options: Options, images: FolderOfImages, screen: Screen) -> int:
     ledger = Ledger(dataset.output, options)
     screen.start(n_participants=1, n_runs=len(images))
     with recording(ledger, screen):
-        do_jobs(steps, options, dataset, ledger, screen)
+        do_turn(Turn(steps, run_job), options, dataset, ledger, screen)
     return ledger.exit_code
 
 
-def do_jobs(
-    steps: Iterator[Step], options: Options, dataset: Dataset, ledger: Ledger, screen: Screen
-) -> None:
-    """Do the Jobs of a plan, and keep and show what becomes of each."""
+def do_turn(turn: Turn, options: Options, dataset: Dataset, ledger: Ledger, screen: Screen) -> None:
+    """Do the Jobs of a turn, and keep and show what becomes of each."""
     resources = Resources.of(options.n_procs, options.omp_nthreads)
-    jobs = ready(shown(steps, options, ledger, screen), dataset, ledger, screen)
-    outcomes = execute(jobs, run_job, resources, stop_on_failure=options.stop_on_first_crash)
+    jobs = ready(shown(turn.steps, options, ledger, screen), dataset, ledger, screen)
+    outcomes = execute(jobs, turn.work, resources, stop_on_failure=options.stop_on_first_crash)
     record(outcomes, ledger, screen)
 
 
@@ -200,7 +203,9 @@ def shown(
         yield step
 
 
-def ready(steps: Iterator[Step], dataset: Dataset, ledger: Ledger, screen: Screen) -> Iterator[Job]:
+def ready(
+    steps: Iterator[Step], dataset: Dataset, ledger: Ledger, screen: Screen
+) -> Iterator[Labelled]:
     """Yield the Jobs that have to be done, and record what the plan says of the others."""
     for step in steps:
         if step.outcome is not None:

@@ -7,10 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bidsmask import __version__
 from bidsmask.app.job import Job
-from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
+from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.app.timing import start_time
 from bidsmask.cleaning.filter import ORDER, TemporalFilter
@@ -71,13 +72,13 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
     plan = preparation.mask
     return {
         "Description": MASKS[plan.strategy] + ".",
-        "Type": "ROI" if plan.strategy in ("file", "gm-template", "wm-template") else "Brain",
+        "Type": mask_type(plan.strategy),
         "Sources": [job.dataset.uri(path) for path in plan.made_from],
         **spatial(job),
         "Strategy": plan.strategy,
         "StrategyReason": plan.reason,
         "StrategyArguments": dict(plan.arguments),
-        **mask_identity(preparation),
+        **mask_identity(preparation.mask),
         "Voxels": mask.n_voxels,
         "VolumeMillilitres": round(mask.volume_ml, 3),
         **certainty(mask),
@@ -92,16 +93,34 @@ def certainty(mask: Mask) -> dict[str, Any]:
     return {"Confidence": round(mask.confidence, 4), "Doubts": list(mask.doubts)}
 
 
-def mask_identity(preparation: Preparation) -> dict[str, str]:
+def mask_type(strategy: str) -> str:
+    """Return what BIDS calls a mask of a strategy."""
+    return "ROI" if strategy in ("file", "gm-template", "wm-template") else "Brain"
+
+
+def mask_identity(plan: MaskPlan) -> dict[str, str]:
     """Return what tells a mask that was given for all runs alike from others."""
-    given = preparation.mask.given
-    return {"MaskIdentity": given} if given else {}
+    return {"MaskIdentity": plan.given} if plan.given else {}
 
 
-def mask_choices(preparation: Preparation) -> dict[str, Any]:
+def mask_choices(plan: MaskPlan) -> dict[str, Any]:
     """Return what tells signals within one mask from those within another of its strategy."""
-    arguments = dict(preparation.mask.arguments)
-    return {**mask_identity(preparation), **({"MaskArguments": arguments} if arguments else {})}
+    told: dict[str, Any] = {"MaskArguments": dict(plan.arguments)} if plan.arguments else {}
+    if plan.combination is not None:
+        told["MaskCombination"] = dict(plan.combination)
+    return {**mask_identity(plan), **told}
+
+
+def varying_sidecar(job: Job, product: Product, voxels: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what is said of the voxels whose signal varies."""
+    return {
+        "Description": "Voxels whose value is not the same in all volumes of the run.",
+        "Type": "ROI",
+        "Sources": [job.dataset.uri(job.run.path)],
+        **spatial(job),
+        "Voxels": int(np.count_nonzero(voxels)),
+        "Fingerprint": product.fingerprint,
+    }
 
 
 def column_map_sidecar(job: Job, preparation: Preparation, product: Product) -> dict[str, Any]:
@@ -136,7 +155,7 @@ def coverage_sidecar(job: Job, preparation: Preparation, plan: AtlasPlan) -> dic
             job.dataset.uri(plan.labels.path),
             job.dataset.uri(preparation.mask.product.path),
         ],
-        **mask_choices(preparation),
+        **mask_choices(preparation.mask),
         "AtlasIdentity": plan.identity,
         "index": {"Description": "Label of the region in the atlas."},
         "name": {"Description": "Name of the region, and of its column in the signals."},
@@ -205,7 +224,7 @@ def signals_sidecar(
         "Sources": [job.dataset.uri(path) for path in sources],
         "SpatialReference": spatial(job)["SpatialReference"],
         "MaskFile": job.dataset.uri(preparation.mask.product.path),
-        **mask_choices(preparation),
+        **mask_choices(preparation.mask),
         **({} if atlas is None else {"AtlasIdentity": atlas.identity}),
         "ColumnMap": job.dataset.uri(column_map.path),
         "VolumesFile": job.dataset.uri(plan.volumes.path),

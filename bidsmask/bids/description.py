@@ -49,6 +49,9 @@ IGNORED = (
     "*_bold.json",
     "*_qc.json",
     "*_qc.tsv",
+    # Masks of several tasks have no task in their name.
+    *(f"*{ending}.*" for ending in ("Intersection_mask", "Majority_mask", "Union_mask")),
+    "*Share_probseg.*",
     "/task-*_mask.*",
     "/task-*_probseg.*",
     "/task-*_signals.*",

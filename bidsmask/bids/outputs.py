@@ -29,6 +29,10 @@ Kind = Literal["mask", "column map", "atlas", "coverage", "volumes", "signals"]
 LARGEST_SIDECAR: Final = 1 << 20
 DEEPEST: Final = 20
 
+# How `desc-` ends of masks that are no run's own, which its signals may share: made of several
+# runs' masks, or of where signals vary.
+SHARED_MASKS: Final = ("union", "intersection", "majority", "signal")
+
 _DATATYPES: Final = ("anat", "func")
 _IMAGE, _TABLE = ".nii.gz", ".tsv"
 _DATA: Final[Mapping[Kind, tuple[tuple[str, ...], ...]]] = {
@@ -123,7 +127,7 @@ def kind_of(entities: Entities) -> Kind | None:
     is_voxels, atlas = entities.get("seg") == "voxels", entities.get("atlas")
     match entities.suffix:
         case "mask" if "desc" in entities:
-            return "mask"
+            return None if entities["desc"].lower().endswith(SHARED_MASKS) else "mask"
         case "dseg" if is_voxels and "desc" in entities:
             return "column map"
         case "dseg" if atlas:

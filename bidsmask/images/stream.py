@@ -117,6 +117,36 @@ def mean_volume(image: Image, *, absolute: bool = False) -> NDArray[Any]:
     return total.reshape(image.grid.shape, order="F")
 
 
+def varying_voxels(image: Image) -> NDArray[np.bool_]:
+    """Return the voxels whose value is not the same in all volumes: those of some variance.
+
+    Parameters
+    ----------
+    image : Image
+        4D. NaN and infinite values count as 0.
+
+    Returns
+    -------
+    (i, j, k) bool array
+
+    Raises
+    ------
+    DamagedFile
+        As `stream`.
+    """
+    first: NDArray[Any] | None = None
+    varying = np.zeros(image.grid.n_voxels, bool)
+    for volume in stream(image):
+        values = volume
+        if volume.dtype.kind == "f":
+            zero_as_stored = volume.dtype.type(-image.intercept / image.slope)
+            values = np.where(np.isfinite(volume), volume, zero_as_stored)
+        if first is None:
+            first = values.copy()
+        varying |= values != first
+    return varying.reshape(image.grid.shape, order="F")
+
+
 class _Reader(threading.Thread):
     """Fills free buffers with volumes; None or an error follows the last one."""
 

@@ -16,6 +16,13 @@ NIFTI1: Any = nib.Nifti1Header
 # NIfTI-1's codes for what the affine leads to.
 Space = Literal["scanner", "aligned", "talairach", "mni"]
 SPACE_CODES: dict[Space, int] = {"scanner": 1, "aligned": 2, "talairach": 3, "mni": 4}
+
+
+def space_of(name: str) -> Space:
+    """Return in the words of NIfTI what a space of BIDS is; empty for the scanner's own."""
+    return "mni" if name.startswith("MNI") else "aligned" if name else "scanner"
+
+
 WRITTEN_TYPES = ("uint8", "int16", "int32", "float32")
 
 

@@ -17,6 +17,15 @@ from bidsmask.images.morphology import largest_component
 
 MAJORITY: Final = 0.5
 INTERSECTION: Final = 1.0
+UNION: Final = 0.0
+
+# Masks that are made of masks, by name: the share of them that must be exceeded, and in words.
+THRESHOLDS: Final = {"intersection": INTERSECTION, "union": UNION, "majority": MAJORITY}
+IN_WORDS: Final = {
+    "intersection": "all of the runs have in their mask",
+    "union": "any of the runs has in its mask",
+    "majority": "more than half of the runs have in their mask",
+}
 
 # nilearn's: at 1, more votes than there are masks would be needed.
 _HIGHEST: Final = 1 - 1e-7
@@ -67,6 +76,18 @@ class Votes:
             raise UsageError(f"threshold {threshold:g}", "is no share of masks", "Give 0 to 1.")
         inside: NDArray[np.bool_] = self.counts > min(threshold, _HIGHEST) * self.n_masks
         return largest_component(inside) if connected else inside
+
+    def at_least(self, share: float) -> NDArray[np.bool_]:
+        """Return the voxels that this share of the masks hold, or more, (i, j, k).
+
+        Parameters
+        ----------
+        share : float
+            Above 0, up to 1. Of three masks, .66 needs two and .67 all.
+        """
+        # .7 of ten masks is 7.000000000000001 in floating point, and means seven.
+        needed: NDArray[np.bool_] = self.counts >= share * self.n_masks * _HIGHEST
+        return needed
 
 
 def count_votes(

@@ -229,6 +229,8 @@ def test_what_is_not_a_folder_of_images_alone_is_held_to_be_bids(tmp_path, capsy
         ("--space", "T1w"),
         ("--datatype", "both"),
         ("--bids-filter-file", "{in}/a.nii"),
+        ("--combine-masks", "union"),
+        ("--signal-mask", "1"),
         ("-d", "{in}"),
     ],
 )

@@ -30,6 +30,12 @@ NAMES = {
     "sub-1_task-a_space-X_atlas-S_stat-mean_desc-simple_relmat": None,
     "sub-1_task-a_old_desc-epi_mask": None,
     "sub-1_task-a_mask": None,
+    "sub-1_space-X_desc-epiUnion_mask": None,
+    "sub-1_task-a_space-X_desc-epiMajority_mask": None,
+    "sub-1_task-a_space-X_desc-gmTemplateIntersection_mask": None,
+    "sub-1_task-a_space-X_desc-epiSignal_mask": None,
+    "sub-1_task-a_space-X_desc-signal_mask": None,
+    "sub-1_space-X_desc-epiShare_probseg": None,
     "notes": None,
 }
 

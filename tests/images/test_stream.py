@@ -19,7 +19,7 @@ from benchmarks.bitflips import count_verdicts, read_ours, verdict
 from bidsmask.errors import BidsmaskError, DamagedFile, UnusableImage
 from bidsmask.images import stream as stream_module
 from bidsmask.images.image import Image, open_image
-from bidsmask.images.stream import mean_volume, read_volume, stream
+from bidsmask.images.stream import mean_volume, read_volume, stream, varying_voxels
 from tests.make_images import (
     COMPRESSIONS,
     REAL_BOLD,
@@ -365,3 +365,28 @@ def test_the_mean_of_a_3d_image_is_itself(tmp_path: Path) -> None:
 def test_the_mean_of_a_real_run_is_nilearns() -> None:
     theirs, _ = compute_mean(str(REAL_BOLD))
     np.testing.assert_array_equal(mean_volume(open_image(REAL_BOLD)), theirs)
+
+
+# Which voxels vary
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -3.0)])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_voxels_that_vary_are_those_of_some_variance(
+    tmp_path: Path, dtype: str, slope: float, intercept: float
+) -> None:
+    rng = np.random.default_rng(1)
+    stored = rng.integers(0, 2, (4, 5, 3, 6)).astype(dtype) * (rng.random((4, 5, 3, 1)) < 0.5)
+    stored[0, 0, 0] = 0
+    stored[0, 0, 0, -1] = 1  # in the last volume alone
+    path = write_image(tmp_path / "x.nii.gz", stored.astype(dtype), slope=slope, inter=intercept)
+    variance = np.var(np.asarray(nib.load(path).dataobj, np.float64), axis=3)
+    assert np.array_equal(varying_voxels(open_image(path)), variance > 0)
+
+
+def test_a_voxel_of_nothing_but_nan_and_zero_does_not_vary(tmp_path: Path) -> None:
+    stored = np.zeros((2, 2, 2, 4), np.float32)
+    stored[0, 0, 0] = [np.nan, 0, np.inf, -np.inf]
+    stored[1, 1, 1] = [np.nan, 2, 2, 2]
+    varying = varying_voxels(open_image(write_image(tmp_path / "x.nii.gz", stored)))
+    assert np.array_equal(np.argwhere(varying), [[1, 1, 1]])

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bidsmask.app.group.run_outputs import ProductName, RunOutputs
+from bidsmask.app.products import parts_of_mask_name
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.outputs import Kind, WrittenProduct
 from bidsmask.errors import Finding, UnequalChoices
@@ -21,7 +22,7 @@ CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "mask": ("StrategyArguments", "MaskIdentity"),
     "column map": (),
     "atlas": ("AtlasIdentity",),
-    "coverage": ("AtlasIdentity", "MaskIdentity", "MaskArguments"),
+    "coverage": ("AtlasIdentity", "MaskIdentity", "MaskArguments", "MaskCombination"),
     "volumes": ("Thresholds",),
     "signals": (
         "Statistic",
@@ -32,6 +33,7 @@ CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
         "AtlasIdentity",
         "MaskIdentity",
         "MaskArguments",
+        "MaskCombination",
     ),
 }
 # Of these each strategy of the mask has its own.
@@ -60,8 +62,10 @@ def conflict_of(group: str, name: ProductName, runs: Sequence[RunOutputs]) -> Un
     by_mask: dict[str, list[tuple[RunOutputs, WrittenProduct]]] = defaultdict(list)
     for run, product in having:
         by_mask[mask_of(product)].append((run, product))
-    masks = [run.masks[one] for run, product in having if (one := mask_of(product)) in run.masks]
-    if len(by_mask) > 1 and not all(map(is_by_itself, masks)):
+    ways = {parts_of_mask_name(one)[1] for one in by_mask}
+    made = [(run, parts_of_mask_name(mask_of(product))[0]) for run, product in having]
+    masks = [run.masks[one] for run, one in made if one in run.masks]
+    if len(by_mask) > 1 and (len(ways) > 1 or not all(map(is_by_itself, masks))):
         labels = {mask: [run.label for run, _ in some] for mask, some in by_mask.items()}
         return _unequal(where, "the mask", labels, CHOOSE)
     for key in CHOICES[name.kind]:

@@ -27,7 +27,7 @@ from bidsmask.app.group.agreement import (
 from bidsmask.app.group.run_outputs import ProductName, RunOutputs
 from bidsmask.app.options import Options
 from bidsmask.app.plan import asked_labels, select_participants, selection, unused_label
-from bidsmask.app.products import GRID_ENTITIES, mask_name
+from bidsmask.app.products import GRID_ENTITIES, mask_name, parts_of_mask_name
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.entities import Entities, natural_order
 from bidsmask.bids.outputs import (
@@ -271,7 +271,7 @@ def run_of(
 def is_of_other(product: WrittenProduct, chosen_mask: str) -> bool:
     """Return whether a product was made with another mask than the one that was asked for."""
     made_with = mask_of(product) if product.kind in ("coverage", "signals") else ""
-    return bool(chosen_mask) and made_with not in ("", chosen_mask)
+    return bool(chosen_mask) and parts_of_mask_name(made_with)[0] not in ("", chosen_mask)
 
 
 def set_aside(product: WrittenProduct, chosen_mask: str, participant: str) -> Finding:

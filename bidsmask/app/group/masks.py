@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,26 +18,35 @@ from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import DataError, Finding, GridMismatch, UnequalChoices, UnusableMask
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
-from bidsmask.images.write import Space, nifti_bytes
-from bidsmask.masks.combine import INTERSECTION, MAJORITY, count_votes
+from bidsmask.images.write import nifti_bytes, space_of
+from bidsmask.masks.combine import IN_WORDS, THRESHOLDS, count_votes
 from bidsmask.masks.given import load_mask
 
 # Spaces of one participant, in which no two share a voxel.
 OWN_SPACES: Final = NATIVE | {"", "anat", "T1w", "T2w", "individual", "orig", "scanner"}
 
-THRESHOLDS: Final = {"majority": MAJORITY, "intersection": INTERSECTION}
+# What is made of the masks where nothing is chosen, in the order of writing.
+USUAL: Final = ("majority", "intersection", "probability")
 
 
-def mask_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
-    """Yield what makes the masks of a group; nothing where its space is not shared."""
+def mask_tasks(
+    cohort: Cohort, group: RunGroup, combination: str | None = None
+) -> Iterator[GroupTask]:
+    """Yield what makes the masks of a group; nothing where its space is not shared.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    group : RunGroup
+    combination : {"intersection", "union", "majority", "probability"}, optional
+        The only one to be made.
+    """
     if group.space in OWN_SPACES:
         return
-    entities = group.entities
-    names = [entities.with_(desc=desc).name(suffix="mask") for desc in THRESHOLDS]
-    names.append(entities.with_(desc="share").name(suffix="probseg"))
-    files = tuple((cohort.output / f"{name}.nii.gz",) for name in names)
+    kinds = (combination,) if combination else USUAL
+    files = tuple((mask_file(cohort, group, kind),) for kind in kinds)
     label = f"{group.label}_mask"
-    make = partial(make_masks, group=group)
+    make = partial(make_masks, group=group, kinds=kinds)
     try:
         sources = group.of(MASKS)
     except UnequalChoices as conflict:
@@ -44,6 +54,20 @@ def mask_tasks(cohort: Cohort, group: RunGroup) -> Iterator[GroupTask]:
         return
     if sources:
         yield GroupTask(label, files, sources, make, left_out=group.without(MASKS))
+
+
+def mask_file(cohort: Cohort, group: RunGroup, kind: str) -> Path:
+    """Return where a group's masks stand that are joined in one way."""
+    desc, suffix = ("share", "probseg") if kind == "probability" else (kind, "mask")
+    name = group.entities.with_(desc=desc).name(suffix=suffix, extension=".nii.gz")
+    return cohort.output / name
+
+
+def mask_files(cohort: Cohort, group: RunGroup) -> list[Path]:
+    """Return where a group's masks stand, in whichever way they are joined."""
+    if group.space in OWN_SPACES:
+        return []
+    return [mask_file(cohort, group, kind) for kind in (*THRESHOLDS, "probability")]
 
 
 def notes_on_space(group: RunGroup) -> Iterator[Finding]:
@@ -54,7 +78,7 @@ def notes_on_space(group: RunGroup) -> Iterator[Finding]:
         yield Finding("note", "no-group-mask", group.label, problem)
 
 
-def make_masks(work: GroupWork, group: RunGroup) -> None:
+def make_masks(work: GroupWork, group: RunGroup, kinds: Sequence[str]) -> None:
     """Count at each voxel how many runs have it in their mask, and write what follows.
 
     Raises
@@ -64,20 +88,20 @@ def make_masks(work: GroupWork, group: RunGroup) -> None:
     """
     grid = usual_grid(work, group)
     votes = count_votes(masks_on(work, grid), group.label)
-    space: Space = "mni" if group.space.startswith("MNI") else "aligned"
-    *masks, share = work.task.products
-    for product, (name, threshold) in zip(masks, THRESHOLDS.items(), strict=True):
+    space = space_of(group.space)
+    for product, kind in zip(work.task.products, kinds, strict=True):
         if not work.is_wanted(product):
             continue
-        voxels = votes.intersect(threshold)
+        if kind == "probability":
+            content = nifti_bytes(votes.share, grid, space=space)
+            work.publish(product, [content], share_sidecar(work, group))
+            continue
+        voxels = votes.intersect(THRESHOLDS[kind])
         if not voxels.any():
             problem = f"is empty: no voxel is in the masks of enough of the {votes.n_masks} runs"
             work.note("warning", "empty-mask", product.path, problem)
         content = nifti_bytes(voxels, grid, space=space)
-        work.publish(product, [content], mask_sidecar(work, group, grid, voxels, name, threshold))
-    if work.is_wanted(share):
-        content = nifti_bytes(votes.share, grid, space=space)
-        work.publish(share, [content], share_sidecar(work, group))
+        work.publish(product, [content], mask_sidecar(work, group, grid, voxels, kind))
 
 
 def usual_grid(work: GroupWork, group: RunGroup) -> Grid:
@@ -133,19 +157,17 @@ def mask_sidecar(
     group: RunGroup,
     grid: Grid,
     voxels: NDArray[np.bool_],
-    name: str,
-    threshold: float,
+    kind: str,
 ) -> dict[str, Any]:
     """Return what is said of a group mask."""
     n_voxels = int(np.count_nonzero(voxels))
     return {
-        "Description": f"Group mask, {name}: the largest component of the voxels that "
-        + ("more than half of" if threshold == MAJORITY else "all of")
-        + " the runs have in their mask.",
+        "Description": f"Group mask, {kind}: the largest component of the voxels that "
+        f"{IN_WORDS[kind]}.",
         "Type": said_by_all(work.sources, "Type") or "ROI",
         **spatial(work, group),
         **strategies_of(work),
-        "Threshold": threshold,
+        "Threshold": THRESHOLDS[kind],
         "Connected": True,
         "Voxels": n_voxels,
         "VolumeMillilitres": round(n_voxels * grid.voxel_volume_mm3 / 1000, 3),

@@ -9,17 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from bidsmask.app.group.absent import absent
 from bidsmask.app.group.cohort import Cohort
 from bidsmask.app.group.coverage import coverage_tasks
-from bidsmask.app.group.masks import mask_tasks, notes_on_space
+from bidsmask.app.group.masks import mask_files, mask_tasks, notes_on_space
 from bidsmask.app.group.outdated import orphans, withdrawn
 from bidsmask.app.group.participants import read_participants
 from bidsmask.app.group.quality_table import quality_tasks
 from bidsmask.app.group.stacks import stack_tasks
-from bidsmask.app.group.task import GroupTask, GroupWork
+from bidsmask.app.group.task import GroupTask, GroupWork, sidecar_of
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.participant import peak_mb
@@ -27,10 +26,10 @@ from bidsmask.app.plan import Step
 from bidsmask.errors import DataError, Finding
 
 
-def group_tasks(cohort: Cohort) -> Iterator[GroupTask]:
+def group_tasks(cohort: Cohort, options: Options) -> Iterator[GroupTask]:
     """Yield all that is made of a cohort."""
     for group in cohort.groups:
-        yield from mask_tasks(cohort, group)
+        yield from mask_tasks(cohort, group, options.combine_masks)
         yield from coverage_tasks(cohort, group)
         yield from stack_tasks(cohort, group)
     yield from quality_tasks(cohort)
@@ -44,8 +43,9 @@ def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:
     yield Step("", findings=(*cohort.findings, *unsure, *missed, *notes))
     for participant, findings in cohort.unfinished.items():
         yield Step(participant, outcome=left_out(f"sub-{participant}", participant, findings))
-    made: set[Path] = set()
-    for task in group_tasks(cohort):
+    # Masks joined in another way than today's have their runs, too.
+    made = {sidecar_of(path) for group in cohort.groups for path in mask_files(cohort, group)}
+    for task in group_tasks(cohort, options):
         made.update(product.sidecar for product in task.products)
         yield preflight_of(task, options)
     yield Step("", findings=tuple(orphans(cohort.output, made, options)))

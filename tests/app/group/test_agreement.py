@@ -168,3 +168,41 @@ def test_the_masks_of_participants_are_no_choice(bids, tmp_path):
     assert not any("MaskIdentity" in told for told in sidecars)
     [group] = read_cohort(Options(Path("none"), output, "group")).groups
     assert conflict_of(group.label, ProductName("mask", desc="derivative"), group.runs) is None
+
+
+# Masks that runs share
+
+
+def union_of(bids: Path, output: Path, atlas: Path, *options: object) -> None:
+    """Write signals within the union of the masks of each participant."""
+    words = ("--mask-strategy", "epi", "--combine-masks", "union", *options)
+    assert run_app(bids, output, "--atlas", atlas, *words) == 0
+
+
+def test_signals_of_shared_masks_are_joined_also_where_their_strategy_is_chosen(bids, tmp_path):
+    output = tmp_path / "out"
+    union_of(bids, output, write_atlas(tmp_path / "atlas"))
+    for options in ((), ("--mask-strategy", "epi")):
+        assert run_group(output, *options) == 0
+        [told] = output.glob("task-*_signals.json")
+        assert json.loads(told.read_text())["Runs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (("--combine-masks", "intersection"), "the mask is derivativeUnion for 2 runs, but"),
+        (("--signal-mask", "1"), "the mask is derivativeUnion for 2 runs, but derivativeSignal"),
+        ((), "the mask is derivativeUnion for 2 runs, but derivative for sub-03"),
+        (("--combine-masks", "union", "--combine-over", "session"), "MaskCombination.Over is"),
+        (("--combine-masks", "union", "--signal-mask", "1"), "MaskCombination.SignalShare is"),
+    ],
+)
+def test_signals_of_masks_shared_otherwise_are_at_odds(bids, tmp_path, others, told):
+    output, atlas = tmp_path / "out", write_atlas(tmp_path / "atlas")
+    both, third = ("--participant-label", "01", "02"), ("--participant-label", "03")
+    assert run_app(bids, output, "--atlas", atlas, "--combine-masks", "union", *both) == 0
+    assert run_app(bids, output, "--atlas", atlas, *others, *third) == 0
+    found = conflicts(output)
+    assert set(found) == {"coverage", "signals"}
+    assert told in found["signals"]

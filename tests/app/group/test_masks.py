@@ -68,6 +68,39 @@ def test_the_masks_are_nilearns(output):
     assert np.array_equal(affine, masks[0].affine)
 
 
+@pytest.mark.parametrize(
+    ("method", "ending", "threshold"),
+    [
+        ("union", "desc-union_mask", 0),
+        ("intersection", "desc-intersection_mask", 1),
+        ("majority", "desc-majority_mask", 0.5),
+        ("probability", "desc-share_probseg", None),
+    ],
+)
+def test_the_one_way_that_is_asked_for_is_all_that_is_made(output, method, ending, threshold):
+    options = ("--combine-masks", method, "--combine-over", "participant")
+    assert run_group(output, *options) == 0
+    assert {name.partition(".")[0] for name in masks_of(output)} == {f"{GROUP}_{ending}"}
+    masks = [nibabel.load(path) for path in sorted(output.glob("sub-*/func/*_mask.nii.gz"))]
+    theirs = np.mean([one.get_fdata() for one in masks], axis=0).astype(np.float32)
+    if threshold is not None:
+        theirs = intersect_masks(masks, threshold=threshold).get_fdata()
+        assert sidecar_of(output, f"{GROUP}_{ending}")["Threshold"] == threshold
+    assert np.count_nonzero(image_of(output / f"{GROUP}_{ending}.nii.gz") != theirs) == 0
+
+
+def test_masks_joined_in_other_ways_are_left_as_they_are_and_not_called_orphans(output):
+    assert run_group(output) == 0
+    before = masks_of(output)
+    assert run_group(output, "--combine-masks", "union") == 0
+    assert "orphaned" not in {one["code"] for one in findings_of(output)}
+    after = masks_of(output)
+    assert {name: after[name] for name in before} == before
+    assert run_group(output) == 0
+    assert "orphaned" not in {one["code"] for one in findings_of(output)}
+    assert masks_of(output) == after
+
+
 def test_each_sidecar_tells_what_it_was_made_of(output):
     assert run_group(output) == 0
     for ending in PRODUCTS:

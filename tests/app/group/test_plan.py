@@ -202,6 +202,13 @@ def test_the_config_of_the_participant_level_serves_the_group_level(output, tmp_
     assert sidecar_of(output, f"{GROUP}_desc-majority_mask")["Runs"] == 2
     assert run_group(output, "--config", config, "--high-pass", "0.01") == 64
     assert "--high-pass does nothing at the group level" in capsys.readouterr().err
+    config.write_text('combine_masks = "union"\ncombine_over = "session"\n')
+    before = masks_of(output).keys()
+    assert run_group(output, "--config", config) == 0
+    assert masks_of(output).keys() == before
+    config.write_text('combine_masks = "union"\n')
+    assert run_group(output, "--config", config) == 0
+    assert sidecar_of(output, f"{GROUP}_desc-union_mask")["Runs"] == 4
     config.write_text("high_pas = 0.01\n")
     assert run_group(output, "--config", config) == 64
 

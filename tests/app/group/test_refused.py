@@ -109,12 +109,14 @@ IDLE = {
     "--mask-args": ("opening=1",),
     "--mask-file": ("x.nii.gz",),
     "--t-r": ("2",),
+    "--signal-mask": ("1",),
+    "--combine-over session": ("--combine-masks", "union"),
 }
 
 
 @pytest.mark.parametrize("option", IDLE)
 def test_an_option_that_does_nothing_is_refused(output, capsys, option):
-    assert run_group(output, option, *IDLE[option]) == 64
+    assert run_group(output, *option.split(), *IDLE[option]) == 64
     assert f"{option} does nothing at the group level" in capsys.readouterr().err
 
 

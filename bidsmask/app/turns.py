@@ -1,0 +1,147 @@
+"""What is done in turns: the masks of runs, what is made of them together, the signals.
+
+Each turn is planned when the one before is done. Where no mask is shared there is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from bidsmask.app.combine import Combination, Member, over, run_combination
+from bidsmask.app.execute import Work
+from bidsmask.app.job import Job, Outcome
+from bidsmask.app.options import Options
+from bidsmask.app.participant import run_job
+from bidsmask.app.plan import Step, plan, preflight
+from bidsmask.app.prepare import prepare
+from bidsmask.app.products import GRID_ENTITIES
+from bidsmask.bids.dataset import Dataset
+from bidsmask.bids.run import Run
+from bidsmask.bids.selection import NATIVE
+from bidsmask.errors import BidsmaskError, Finding, UnusableMask
+
+Kind = TypeVar("Kind", Job, Combination)
+
+
+class Turn(NamedTuple):
+    """Steps that need nothing of each other, and what does the Jobs in them."""
+
+    steps: Iterator[Step]
+    work: Work
+
+
+def turns(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator[Turn]:
+    """Yield what there is to do, turn by turn."""
+    if options.combine_masks is None and options.signal_mask is None:
+        yield Turn(plan(dataset, labels, options), run_job)
+        return
+    alone = dataclasses.replace(options, mask_only=True, combine_masks=None, combine_over=None)
+    masks: list[tuple[Job, Step]] = []
+    yield Turn(remembered(plan(dataset, labels, alone), Job, masks), run_job)
+    combined: list[tuple[Combination, Step]] = []
+    steps = plan_combinations(masks, options)
+    yield Turn(remembered(steps, Combination, combined), run_combination)
+    if not options.mask_only:
+        yield Turn(plan_signals(combined), run_job)
+
+
+def remembered(
+    steps: Iterator[Step], kind: type[Kind], into: list[tuple[Kind, Step]]
+) -> Iterator[Step]:
+    """Yield steps, and keep those that have a Job, with it."""
+    for step in steps:
+        if isinstance(step.job, kind):
+            into.append((step.job, step))
+        yield step
+
+
+def plan_combinations(masks: Sequence[tuple[Job, Step]], options: Options) -> Iterator[Step]:
+    """Yield the combinations of the masks that were planned, as far as these were made."""
+    together: dict[object, list[tuple[Job, Step]]] = defaultdict(list)
+    alone = []
+    for job, step in masks:
+        if is_alone(job.run, options):
+            alone.append(job.run)
+        else:
+            together[shared_by(job.run, options)].append((job, step))
+    if options.combine_masks:
+        yield Step("", findings=tuple(map(not_combined, alone)))
+    for some in together.values():
+        found = [(job.run, member_of(job, step, options)) for job, step in some]
+        members = [one for _, one in found if isinstance(one, Member)]
+        left_out = [(run, why) for run, why in found if isinstance(why, str)]
+        if members:
+            yield preflight_of(Combination.of(members, left_out, options))
+
+
+def is_alone(run: Run, options: Options) -> bool:
+    """Return whether a run shares its mask with none: an anatomical image in a space of its own."""
+    is_own = run.space in ("", *NATIVE) or options.combine_masks is None
+    return run.datatype == "anat" and is_own
+
+
+def not_combined(run: Run) -> Finding:
+    """Return the note that an anatomical image keeps its own mask."""
+    problem = "is in a space of its own, so that its mask is combined with none"
+    return Finding("note", "not-combined", run.label, problem, participant=run.participant)
+
+
+def shared_by(run: Run, options: Options) -> object:
+    """Return what runs have in common whose masks become one: always the kind and the space."""
+    if over(options) is None:
+        return run.path
+    session = run.session if over(options) == "run" else None
+    grid = [run.entities.get(key) for key in GRID_ENTITIES]
+    return run.participant, session, run.entities.suffix, *grid
+
+
+def member_of(job: Job, step: Step, options: Options) -> Member | str:
+    """Return a run with its mask, or why it has none."""
+    if not is_made(step, options):
+        return "its mask could not be made"
+    try:
+        preparation = prepare(job)
+    except BidsmaskError as error:
+        return str(error)
+    return Member(job, preparation.image.grid, preparation.mask, preparation.varying)
+
+
+def is_made(step: Step, options: Options) -> bool:
+    """Return whether all products of a step of an earlier turn are there; a dry run makes none."""
+    is_failed = step.outcome is not None and step.outcome.status == "failed"
+    return not is_failed and (options.dry_run or all(one.is_up_to_date() for one in step.products))
+
+
+def preflight_of(combination: Combination) -> Step:
+    """Check a Combination before it is made, and see whether it is up to date."""
+    product, participant = combination.mask.product, combination.participant
+    try:
+        findings = tuple(combination.check())
+    except BidsmaskError as error:
+        outcome = Outcome.failed(combination.label, participant, error)
+        return Step(participant, combination, outcome=outcome)
+    is_stale = combination.options.force or not product.is_up_to_date()
+    done = None if is_stale else Outcome(combination.label, participant, "up to date")
+    stale = (product,) if is_stale else ()
+    return Step(participant, combination, (product,), stale, done, findings)
+
+
+def plan_signals(combined: Sequence[tuple[Combination, Step]]) -> Iterator[Step]:
+    """Yield the runs whose masks were combined, each with the mask for its signals."""
+    for combination, step in combined:
+        mask, options = combination.mask, combination.options
+        for member in combination.members:
+            if member.job.run.datatype == "anat":
+                continue  # it has no signals
+            job = Job(member.job.run, options, combination.dataset, mask)
+            if is_made(step, options):
+                yield preflight(job)
+                continue
+            problem = f"has no signals, since {mask.product.path.name} could not be made"
+            error = UnusableMask(job.run.path, problem, "Why that is, its own message says.")
+            yield Step(
+                job.participant, job, outcome=Outcome.failed(job.label, job.participant, error)
+            )
