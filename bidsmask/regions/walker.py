@@ -166,17 +166,15 @@ def _most_probable(problem: _Problem) -> NDArray[np.intp]:
     rest = np.ones(n_free)
     width = max(1, min(MOST_COLUMNS, MOST_VALUES // n_free))
 
-    def compare(column: int, probability: NDArray[Any]) -> None:
-        is_higher = probability > highest
-        highest[is_higher] = probability[is_higher]
-        winner[is_higher] = column
-
     # The probabilities of all seeds add up to 1, so the last one needs no solution.
     for start in range(0, n_labels - 1, width):
         some = problem.sides[:, start : min(start + width, n_labels - 1)]
-        sides = some.astype(dtype).toarray(order="C")
-        for column, probability in enumerate(solve(grid, sides, TOLERANCE).T):
-            compare(start + column, probability)
-            rest -= probability
-    compare(n_labels - 1, rest)
+        found = solve(grid, some.astype(dtype).toarray(order="C"), TOLERANCE)
+        rest -= found.sum(axis=1, dtype=np.float64)
+        best = found.argmax(axis=1)
+        probability = found[np.arange(n_free), best]
+        is_higher = probability > highest
+        highest[is_higher] = probability[is_higher]
+        winner[is_higher] = start + best[is_higher]
+    winner[rest > highest] = n_labels - 1
     return winner

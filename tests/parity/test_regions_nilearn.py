@@ -102,6 +102,19 @@ def test_local_regions_are_nilearns_on_any_grid_and_in_any_type(grid, scale, dty
     assert_alike(ours[0], theirs[0])
 
 
+@pytest.mark.parametrize(("seed", "scale"), [(0, 1), (0, 50), (1, 10), (1, 50)])
+def test_local_regions_of_integers_are_those_of_nilearns_equations(monkeypatch, seed, scale):
+    # Steps of whole numbers leave weights of 1e-10, and nilearn's own solver far from its end.
+    monkeypatch.setattr(
+        segmentation, "cg", lambda matrix, side, rtol, atol: (spsolve(matrix, side), 0)
+    )
+    maps = (blob_maps(1, seed=seed) * scale).astype(np.int16)
+    ours, theirs = both(maps, GRID, 100, "local_regions", 6)
+    assert ours[1] == theirs[1]
+    assert len(ours[1]) > 3
+    assert_alike(ours[0], theirs[0])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_with_its_own_end_nearly_all_voxels_are_in_the_same_region(seed):
     ours, theirs = both(blob_maps(seed=seed), GRID, 100, "local_regions", 6)

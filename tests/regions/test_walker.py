@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse.linalg import spsolve
 
 from bidsmask.errors import UnusableImage
 from bidsmask.regions import walker
+from bidsmask.regions.peaks import find_seeds
 from bidsmask.regions.walker import random_walker
-from tests.make_regions import blob_maps, dice
+from tests.make_regions import GRID, blob_maps, dice
 
 
 def plain_walker(values: NDArray[np.float64], seeds: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -49,6 +51,22 @@ def test_regions_are_those_of_the_direct_solution(scale, seed):
     found = random_walker(values, seeds)
     for label in np.unique(expected[expected > 0]):
         assert dice(found == label, expected == label) > 0.995
+
+
+@pytest.mark.parametrize("scale", [10, 50, 200])
+def test_steps_that_part_a_map_into_islands_are_solved_too(monkeypatch, scale):
+    values = np.round(blob_maps(1, seed=1)[..., 0] * scale)
+    seeds = find_seeds(values, GRID, 6)
+    found = random_walker(values, seeds)
+
+    def solved_directly(problem):
+        sides = problem.sides.toarray()
+        return np.column_stack([spsolve(problem.matrix.tocsc(), s) for s in sides.T]).argmax(axis=1)
+
+    monkeypatch.setattr(walker, "_most_probable", solved_directly)
+    expected = random_walker(values, seeds)
+    assert len(np.unique(expected)) > 8
+    assert np.mean(found[values > 0] == expected[values > 0]) > 0.999
 
 
 def test_many_seeds_are_solved_in_blocks_with_the_same_result(monkeypatch):
