@@ -101,3 +101,10 @@ def box_around(ijk: NDArray[np.intp]) -> Box:
     low, high = ijk.min(axis=0), ijk.max(axis=0) + 1
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     return i, j, k
+
+
+def box_of(voxels: NDArray[np.bool_]) -> Box:
+    """Return the smallest box that holds all voxels of a volume with one or more."""
+    along = [np.flatnonzero(voxels.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    i, j, k = (slice(int(places[0]), int(places[-1]) + 1) for places in along)
+    return i, j, k

@@ -11,7 +11,7 @@ import scipy.linalg
 from scipy import ndimage, sparse
 
 from bidsmask.errors import UnusableImage, UsageError
-from bidsmask.images.grid import Grid, flat_indices
+from bidsmask.images.grid import Grid, box_of, flat_indices
 
 
 def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
@@ -139,13 +139,9 @@ def resample_spline(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt
         0 beyond the source's outermost voxel centres; nowhere beyond the range of the values
         and 0. Unsigned numbers are rounded. The values themselves where both grids are the same.
     """
-    if target.shape == source.shape and np.allclose(target.affine, source.affine):
+    if _is_same(source, target):
         return values
-    is_aligned = np.array_equal(target.affine, source.affine)
-    to_source = np.eye(4) if is_aligned else scipy.linalg.inv(source.affine) @ target.affine
-    matrix, offset = to_source[:3, :3], to_source[:3, 3]
-    if np.array_equal(np.diag(np.diag(matrix)), matrix):
-        matrix = np.diag(matrix)  # scipy has a quicker way along axes
+    matrix, offset = _to_source(source, target)
     is_known = np.isfinite(values)
     moved: npt.NDArray[Any] = ndimage.affine_transform(
         values if is_known.all() else _extrapolate(values, is_known),
@@ -163,6 +159,69 @@ def resample_spline(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt
         moved[lost] = np.nan
     low, high = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
     return np.clip(moved, low, high, out=moved)
+
+
+def resample_axes(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
+    """Return what `resample_spline` does, faster for an image that is 0 nearly everywhere.
+
+    Along axes that both grids share, splines are one matrix for each axis, and what is 0 all
+    around needs no product: a template at 2 mm takes a fifth of the time.
+
+    Parameters
+    ----------
+    values : (i, j, k) array, float32, finite
+        On the source grid. Not changed.
+    source, target : Grid
+        Where the values are, and where they are wanted.
+
+    Returns
+    -------
+    array of target's shape, float32
+        Computed in float64, in another order than there.
+    """
+    matrix, offset = _to_source(source, target)
+    # The matrices of an oblique grid hold rounding errors off the diagonal.
+    if _is_same(source, target) or matrix.ndim > 1 or not values.any():
+        return resample_spline(values, source, target)
+    box = box_of(values != 0)
+    i, j, k = (
+        _spline_weights(np.eye(source.shape[axis])[part], target.shape[axis], *step)
+        for axis, (part, step) in enumerate(zip(box, zip(matrix, offset, strict=True), strict=True))
+    )
+    # Files have i fastest: as (k, j, i) no product has to copy.
+    moved = np.tensordot(k, values[box].T.astype(np.float64), 1)
+    moved = (j @ moved) @ i.T
+    # nilearn's splines stay in the range of the values.
+    return np.clip(moved, min(0, values.min()), max(0, values.max())).astype(values.dtype).T
+
+
+def _spline_weights(
+    units: npt.NDArray[np.float64], length: int, step: float, start: float
+) -> npt.NDArray[np.float64]:
+    """Return what scipy's cubic splines make of some voxels of a line, (length, n_units)."""
+    moved = [
+        ndimage.affine_transform(unit, [step], start, (length,), order=3, cval=0) for unit in units
+    ]
+    return np.stack(moved, axis=1)
+
+
+def _is_same(source: Grid, target: Grid) -> bool:
+    """Return whether nilearn takes two grids for one."""
+    return target.shape == source.shape and np.allclose(target.affine, source.affine)
+
+
+def _to_source(
+    source: Grid, target: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the way from voxels of the target to voxels of the source: matrix and offset.
+
+    Where both have the same axes, the matrix is its diagonal: scipy has a quicker way for it.
+    """
+    is_aligned = np.array_equal(target.affine, source.affine)
+    to_source = np.eye(4) if is_aligned else scipy.linalg.inv(source.affine) @ target.affine
+    matrix, offset = to_source[:3, :3], to_source[:3, 3]
+    is_diagonal = np.array_equal(np.diag(np.diag(matrix)), matrix)
+    return (np.diag(matrix) if is_diagonal else matrix), offset
 
 
 def _extrapolate(

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidsmask.errors import DamagedFile, UnusableImage
-from bidsmask.images.grid import FloatArray
 from bidsmask.images.image import Image
 from bidsmask.images.source import COPY_AGAIN, fill, open_bytes
 
 # One with the consumer, one ready, one being filled.
 N_BUFFERS = 3
+# Of these many volumes of 16 bits no sum leaves int32.
+MOST_IN_INT32 = 2**15
 
 
 def stream(image: Image) -> Iterator[NDArray[Any]]:
@@ -106,15 +107,20 @@ def mean_volume(image: Image, *, absolute: bool = False) -> NDArray[Any]:
     """
     if not image.is_series:
         return read_volume(image)
-    is_float32 = image.dtype.newbyteorder("=") == np.float32 and not (image.is_scaled or absolute)
+    is_as_stored = not (image.is_scaled or absolute)
+    is_float32 = image.dtype.newbyteorder("=") == np.float32 and is_as_stored
     kind = np.dtype(np.float32 if is_float32 else np.float64)
-    total: FloatArray = np.zeros(image.grid.n_voxels, dtype=kind)
+    is_small = image.dtype.kind in "iu" and image.dtype.itemsize <= 2 and is_as_stored
+    # The same sums, exact as those of float64, in half the time.
+    counts = np.int32 if is_small and image.n_volumes <= MOST_IN_INT32 else kind
+    total: NDArray[Any] = np.zeros(image.grid.n_voxels, dtype=counts)
     for volume in stream(image):
         values = np.abs(image.scale(volume).astype(kind)) if absolute else image.scale(volume)
         with np.errstate(invalid="ignore", over="ignore"):  # Inf - Inf is NaN, and meant
             np.add(total, values, out=total)
-    np.divide(total, kind.type(image.n_volumes), out=total)
-    return total.reshape(image.grid.shape, order="F")
+    mean = total.astype(kind, copy=False)
+    np.divide(mean, kind.type(image.n_volumes), out=mean)
+    return mean.reshape(image.grid.shape, order="F")
 
 
 def varying_voxels(image: Image) -> NDArray[np.bool_]:

@@ -144,7 +144,7 @@ def volume_of(image: ImageLike) -> tuple[Series, NDArray[Any]]:
     if series.n_volumes != 1:
         problem = f"has {series.n_volumes} volumes, but a 3D image is needed"
         raise UnusableImage(series.where, problem)
-    [values] = [volume.copy() for volume in series.volumes()]
+    [values] = [volume.copy(order="K") for volume in series.volumes()]
     return series, values
 
 

@@ -13,7 +13,7 @@ from bidsmask.errors import UnusableImage, UnusableMask
 from bidsmask.images.grid import FloatArray, Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.morphology import open_and_connect
-from bidsmask.images.resample import resample_spline
+from bidsmask.images.resample import resample_axes
 from bidsmask.images.stream import read_volume
 from bidsmask.masks.mask import Mask
 from bidsmask.masks.usable import refuse_opening
@@ -52,7 +52,7 @@ def template_mask(
         May be empty.
     """
     refuse_opening(opening, "template mask")
-    moved = resample_spline(template, template_grid, grid)
+    moved = resample_axes(template, template_grid, grid)
     return open_and_connect(moved >= threshold, opening=opening, connected=connected)
 
 
@@ -82,7 +82,8 @@ def as_template(values: NDArray[Any], where: str | Path) -> FloatArray:
         No value is above 0.
     """
     template: FloatArray = values.astype(np.float32)
-    template[~np.isfinite(template)] = 0
+    if values.dtype.kind == "f":
+        template[~np.isfinite(template)] = 0
     highest = template.max()
     if highest <= 0:
         raise UnusableImage(where, "is no template: it has no value above 0")

@@ -12,7 +12,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from nilearn.image import resample_img
 
 from bidsmask.images.grid import Grid
-from bidsmask.images.resample import resample_nearest, resample_spline
+from bidsmask.images.resample import resample_axes, resample_nearest, resample_spline
 from tests.make_images import AFFINE
 
 SHAPE = (6, 7, 5)
@@ -152,3 +152,25 @@ def test_splines_are_zero_far_from_the_values():
     affine = AFFINE.copy()
     affine[0, 3] = 400
     assert not resample_spline(np.ones(SHAPE, np.float32), SOURCE, Grid(SHAPE, affine)).any()
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("diagonal", [(2, 3, 4), (0.9, 1.4, 2.5), (-1.5, 2.5, 2)], ids=str)
+@pytest.mark.parametrize("shift", [-7, -0.3, 0, 2, 400])
+def test_along_axes_a_template_moves_as_by_splines_of_the_whole(order, diagonal, shift):
+    values = np.zeros((21, 25, 23), np.float32, order=order)
+    values[4:17, 6:20, 3:18] = np.random.default_rng(2).random((13, 14, 15))
+    source = Grid(values.shape, AFFINE)
+    affine = np.diag([*diagonal, 1.0])
+    affine[:3, 3] = AFFINE[:3, 3] + shift + np.where(np.array(diagonal) < 0, 20, 0)
+    target = Grid((20, 19, 18), affine)
+    moved = resample_axes(values, source, target)
+    expected = resample_spline(values, source, target)
+    assert moved.dtype == np.float32
+    assert expected.any() == (shift != 400)
+    np.testing.assert_allclose(moved, expected, atol=1e-7)
+
+
+def test_nothing_moves_to_nothing():
+    target = Grid((4, 4, 4), np.diag([3.0, 3, 3, 1]))
+    assert not resample_axes(np.zeros(SHAPE, np.float32), SOURCE, target).any()

@@ -336,6 +336,14 @@ def test_the_mean_is_nilearns_to_the_last_bit(
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("dtype", "extreme"), [("uint16", 65535), ("int16", -32768)])
+def test_the_sum_of_the_longest_series_of_small_integers_does_not_overflow(
+    tmp_path: Path, dtype: str, extreme: int
+) -> None:
+    path = write_image(tmp_path / "a.nii.gz", np.full((1, 2, 1, 32767), extreme, dtype))
+    np.testing.assert_array_equal(mean_volume(open_image(path)), float(extreme))
+
+
 def test_the_mean_of_non_finite_values_is_nilearns(tmp_path: Path) -> None:
     stored = random_stored((9, 8, 7, 5), "float32")
     stored[0, 0, 0, 1], stored[1, 1, 1, 2] = np.nan, np.inf

@@ -62,6 +62,15 @@ def test_every_grid_and_map_gives_nilearns_voxels(name: str, mask_type: str) -> 
         np.testing.assert_array_equal(ours, theirs(GRIDS[name], mask_type, **options))
 
 
+@pytest.mark.parametrize("level", [1, 26, 51, 128, 200])
+def test_values_that_are_the_threshold_itself_are_inside_as_in_nilearn(level: int) -> None:
+    values, source = read_template(template("whole-brain"))
+    grid = GRIDS["6Asym 3 mm"]  # its voxel centres are voxel centres of the template
+    options = {"threshold": level / 255, "connected": False, "opening": 0}
+    ours = template_mask(values, source, grid, **options)
+    np.testing.assert_array_equal(ours, theirs(grid, "whole-brain", **options))
+
+
 def test_the_templates_own_grid_gives_nilearns_voxels() -> None:
     values, source = read_template(template("gm"))
     ours = template_mask(values, source, source, opening=2)
