@@ -28,13 +28,13 @@ COPY bidsmask ./bidsmask
 RUN /opt/bidsmask/bin/pip install --no-cache-dir --no-compile --no-deps --no-build-isolation . \
  && /opt/bidsmask/bin/pip check \
  && /opt/bidsmask/bin/pip uninstall --yes pip setuptools \
- && sed -i '1s/$/ -I/' /opt/bidsmask/bin/bidsmask \
+ && sed -i '1s/$/ -I/' /opt/bidsmask/bin/bidsmask /opt/bidsmask/bin/bidsmask-regions \
  && find /opt/bidsmask -type d '(' -name tests -o -name __pycache__ ')' -prune -exec rm -r '{}' + \
  && PYTHONDONTWRITEBYTECODE=1 TEMPLATEFLOW_HOME=/opt/templateflow \
       /opt/bidsmask/bin/python bytecode.py \
  && mkdir -p /image/opt /image/usr/local/bin \
  && mv /opt/bidsmask /opt/templateflow /image/opt/ \
- && ln -s /opt/bidsmask/bin/bidsmask /image/usr/local/bin/bidsmask
+ && ln -s /opt/bidsmask/bin/bidsmask /opt/bidsmask/bin/bidsmask-regions /image/usr/local/bin/
 
 FROM ${BASE_IMAGE}
 ARG VERSION=0.1.0

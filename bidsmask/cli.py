@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -33,6 +34,11 @@ def program() -> int:
     return exit_code
 
 
+def regions_program() -> int:
+    """Run bidsmask-regions as a whole process, and return its exit code."""
+    return regions()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run bidsmask.
 
@@ -46,7 +52,39 @@ def main(arguments: list[str] | None = None) -> int:
     int
         The exit code; `bidsmask --help` lists them.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    return guarded(run_app, sys.argv[1:] if arguments is None else arguments)
+
+
+def regions(arguments: list[str] | None = None) -> int:
+    """Run bidsmask-regions; arguments and exit code as of `main`."""
+    return guarded(run_regions, sys.argv[1:] if arguments is None else arguments)
+
+
+def run_app(arguments: list[str]) -> int:
+    """Parse the command line of bidsmask, and do what it asks."""
+    from bidsmask.app.arguments import parse
+
+    options = parse(arguments)
+    from bidsmask.app.run import run
+    from bidsmask.terminal import Terminal
+
+    return run(options, Terminal(options))
+
+
+def run_regions(arguments: list[str]) -> int:
+    """Parse the command line of bidsmask-regions, and do what it asks."""
+    from bidsmask.app.region_options import parse
+
+    options = parse(arguments)
+    from bidsmask.app.regions import write_regions
+
+    for sentence in write_regions(options):
+        say(sentence)
+    return 0
+
+
+def guarded(work: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Return the exit code of a program, whatever becomes of it."""
     if "--version" in arguments:
         print(f"bidsmask {__version__}")
         return 0
@@ -55,13 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     previous = [signal.signal(number, stop) for number in SIGNALS]
     try:
-        from bidsmask.app.arguments import parse
-
-        options = parse(arguments)
-        from bidsmask.app.run import run
-        from bidsmask.terminal import Terminal
-
-        return run(options, Terminal(options))
+        return work(arguments)
     except BidsmaskError as error:
         say(f"error: {error}")
         return error.exit_code

@@ -143,7 +143,7 @@ check_image() {
   mounted=$(podman "${storage[@]}" image mount "$image")
   strays=$(
     podman "${storage[@]}" diff "$image" "$base" |
-      grep -vE ' /(opt(/bidsmask|/templateflow)?|usr(/local(/bin(/bidsmask)?)?)?)(/|$)' || true
+      grep -vE ' /(opt(/bidsmask|/templateflow)?|usr(/local(/bin(/bidsmask(-regions)?)?)?)?)(/|$)' || true
     find "$mounted/opt" -name tests -o -name .git -o -name '*.whl'
     grep -rIlE "(^|[\"' =])($root|$work)/" "$mounted/opt" || true
   )

@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Raise UsageError, where argparse would print and exit with 2."""
-        raise UsageError("the command line", f"is wrong: {message}", "See bidsmask --help.")
+        raise UsageError("the command line", f"is wrong: {message}", f"See {self.prog} --help.")
 
 
 def parser() -> Parser:

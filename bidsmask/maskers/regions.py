@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsmask.errors import UnusableImage, UsageError
+from bidsmask.errors import UsageError
 from bidsmask.images.grid import Grid
+from bidsmask.images.labels import whole_numbers
 from bidsmask.images.resample import resample_nearest
 from bidsmask.maskers.apply import mask_voxels
-from bidsmask.maskers.series import ImageLike, as_series, volume_of
+from bidsmask.maskers.series import ImageLike, Series, as_series, volume_of
 from bidsmask.regions import labels as label_parts
 from bidsmask.regions import maps as map_parts
-
-# Labels with a scaling slope miss whole numbers by a rounding error.
-LABEL_TOLERANCE = 1e-3
+from bidsmask.regions.threshold import ThresholdingStrategy, threshold_maps
 
 
 def connected_regions(
@@ -61,9 +60,79 @@ def connected_regions(
     DataError
         An image that cannot be read or used.
     """
-    series = as_series(maps_img)
-    maps = np.stack([volume.copy() for volume in series.volumes()], axis=-1)
+    series, maps = _maps_of(maps_img)
     mask = None if mask_img is None else _mask_on(mask_img, series.grid)
+    return _regions(series, maps, mask, min_region_size, extract_type, smoothing_fwhm)
+
+
+def extract_regions(
+    maps_img: ImageLike | Sequence[ImageLike],
+    mask_img: ImageLike | None = None,
+    min_region_size: float = 1350,
+    threshold: float | None = 1.0,
+    thresholding_strategy: ThresholdingStrategy = "ratio_n_voxels",
+    two_sided: bool = False,
+    extractor: map_parts.ExtractType = "local_regions",
+    smoothing_fwhm: float | None = 6,
+) -> tuple[Any, list[int]] | tuple[None, None]:
+    """Free maps of their faint parts, then take them apart: the regions of `RegionExtractor`.
+
+    The parameters have the names, defaults and order of nilearn's estimator, and what comes back
+    is its `regions_img_` and `index_`.
+
+    Parameters
+    ----------
+    maps_img : path, nibabel image, or list of 3D ones
+        One map (3D) or several (4D). NaN and Inf count as 0.
+    mask_img : path or nibabel image, optional
+        As for `connected_regions`; an image or percentile threshold looks only inside it.
+    min_region_size : float
+        mm³; regions of this size or smaller are left out.
+    threshold : float, optional
+        What it means, the strategy says; None for no threshold.
+    thresholding_strategy : {"ratio_n_voxels", "img_value", "percentile"}
+        ratio_n_voxels: keep, over all maps, the strongest `threshold` times as many values as a
+        map has voxels, by absolute value. img_value: keep values of at least `threshold`.
+        percentile: keep values above that percentile, 0 to 100, over all maps.
+    two_sided : bool
+        For img_value and percentile: go by absolute values.
+    extractor, smoothing_fwhm
+        `extract_type` and `smoothing_fwhm` of `connected_regions`.
+
+    Returns
+    -------
+    regions_extracted_img, index_of_each_map
+        As `connected_regions` returns them.
+
+    Raises
+    ------
+    UsageError, UnusableMask, DataError
+        As `connected_regions`; a threshold that is not in the strategy's range.
+    """
+    series, maps = _maps_of(maps_img)
+    mask = None if mask_img is None else _mask_on(mask_img, series.grid)
+    if threshold is not None:
+        maps = threshold_maps(
+            maps, threshold, thresholding_strategy, two_sided=two_sided, mask=mask
+        )
+    return _regions(series, maps, mask, min_region_size, extractor, smoothing_fwhm)
+
+
+def _maps_of(maps_img: ImageLike | Sequence[ImageLike]) -> tuple[Series, NDArray[Any]]:
+    """Return maps and their values, (i, j, k, n_maps)."""
+    series = as_series(maps_img)
+    return series, np.stack([volume.copy() for volume in series.volumes()], axis=-1)
+
+
+def _regions(
+    series: Series,
+    maps: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    min_region_size: float,
+    extract_type: map_parts.ExtractType,
+    smoothing_fwhm: float | None,
+) -> tuple[Any, list[int]] | tuple[None, None]:
+    """Return the image of regions and the map of each, or None twice and a warning."""
     regions = map_parts.connected_regions(
         maps,
         series.grid,
@@ -74,7 +143,7 @@ def connected_regions(
     )
     if not regions:
         message = "No region above min_region_size: lower it, or the threshold of the maps."
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warnings.warn(message, UserWarning, stacklevel=3)
         return None, None
     array = map_parts.as_array(regions, series.grid.shape)
     return series.image_of(array, series.grid), [region.source for region in regions]
@@ -114,7 +183,8 @@ def connected_label_regions(
         A negative value, or one that is no whole number.
     """
     series, values = volume_of(labels_img)
-    whole = _whole(series.where, values)
+    finite = values if values.dtype.kind in "iu" else np.where(np.isfinite(values), values, 0)
+    whole = whole_numbers(finite, series.where, 2**53)
     regions, sources = label_parts.connected_label_regions(
         whole, series.grid, min_size_mm3=min_size, connect_diag=connect_diag
     )
@@ -135,15 +205,3 @@ def _mask_on(mask_img: ImageLike, grid: Grid) -> NDArray[np.bool_]:
     if series.grid.is_same(grid):
         return inside
     return resample_nearest(inside.astype(np.uint8), series.grid, grid).astype(bool)
-
-
-def _whole(where: Any, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Return labels as whole numbers, or say which is none."""
-    finite = np.where(np.isfinite(values), values, 0).astype(np.float64)
-    whole = np.round(finite)
-    is_label = (np.abs(finite - whole) < LABEL_TOLERANCE) & (np.abs(whole) < 2**53)
-    if not is_label.all():
-        strange = finite[~is_label][0]
-        advice = "An image of labels holds whole numbers; connected_regions takes maps."
-        raise UnusableImage(where, f"holds the value {strange:g}, which is no label", advice)
-    return whole.astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def connected_label_regions(
     *,
     min_size_mm3: float | None = None,
     connect_diag: bool = True,
+    where: str | Path = "the image",
 ) -> tuple[NDArray[np.int32], NDArray[np.integer[Any]]]:
     """Give each connected part of each label a number of its own.
 
@@ -36,6 +38,8 @@ def connected_label_regions(
     connect_diag : bool
         Whether voxels that share an edge or a corner are connected (26 neighbours), or only
         those that share a face (6).
+    where : str or Path
+        What messages are about.
 
     Returns
     -------
@@ -56,7 +60,7 @@ def connected_label_regions(
     if labels.shape != grid.shape:
         raise GridMismatch("the labels", f"have shape {labels.shape}, not {grid.shape}")
     if labels.size and labels.min() < 0:
-        raise UnusableImage("the image", f"holds the negative label {labels.min()}")
+        raise UnusableImage(where, f"holds the negative label {labels.min()}")
     if min_size_mm3 is not None and not (np.isfinite(min_size_mm3) and min_size_mm3 >= 0):
         raise UsageError("min_size", f"is {min_size_mm3}, but must be 0 or more")
     least = 0.0 if min_size_mm3 is None else min_size_mm3 / grid.voxel_volume_mm3

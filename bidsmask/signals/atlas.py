@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bidsmask.errors import UnusableImage
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
+from bidsmask.images.labels import whole_numbers
 from bidsmask.images.resample import resample_nearest
 from bidsmask.images.stream import read_volume
 from bidsmask.masks.mask import Mask
@@ -79,18 +80,7 @@ def read_atlas(path: Path) -> Atlas:
         A value is no whole number, or no label is there.
     """
     image = open_image(path)
-    voxels = np.nan_to_num(np.asarray(read_volume(image), np.float64), posinf=np.nan, neginf=np.nan)
-    whole = np.round(voxels)
-    # Images of labels with a scaling slope miss whole numbers by a rounding error.
-    is_label = np.isfinite(voxels) & (np.abs(voxels - whole) < 1e-3) & (np.abs(whole) < 2**31)
-    if not is_label.all():
-        strange = voxels[~is_label][0]
-        raise UnusableImage(
-            path,
-            f"holds the value {strange:g}, which is no label",
-            "An image of labels holds whole numbers.",
-        )
-    labels = whole.astype(np.int32)
+    labels = whole_numbers(read_volume(image), path, 2**31).astype(np.int32)
     values = np.unique(labels[labels != 0])
     if not len(values):
         raise UnusableImage(path, "holds no label: every voxel is 0", "Is it the right image?")

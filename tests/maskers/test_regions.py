@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from nilearn import regions as nilearn
 
 import bidsmask
 from bidsmask.errors import UnusableImage, UnusableMask, UsageError
-from tests.make_regions import GRID, SHAPE, as_image, blob_maps, parcels
+from tests.make_regions import GRID, SHAPE, as_image, blob_maps, parcels, signed_maps
 
 HALF = (np.indices(SHAPE)[0] < 17).astype(np.uint8)
 
@@ -49,6 +51,40 @@ def test_a_mask_on_another_grid_is_brought_to_the_maps():
 def test_maps_without_a_region_give_none_and_a_warning():
     with pytest.warns(UserWarning, match="No region"):
         assert bidsmask.connected_regions(as_image(blob_maps()), 1e9) == (None, None)
+
+
+@pytest.mark.parametrize("mask", [None, HALF], ids=["whole", "masked"])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"threshold": 0.3},
+        {"threshold": 3.0, "thresholding_strategy": "img_value", "two_sided": True},
+        {"threshold": 80, "thresholding_strategy": "percentile", "min_region_size": 100},
+    ],
+    ids=str,
+)
+def test_extracted_regions_are_those_of_the_region_extractor(choices, mask):
+    maps = as_image(signed_maps())
+    mask_img = None if mask is None else as_image(mask)
+    ours, sources = bidsmask.extract_regions(
+        maps, mask_img, extractor="connected_components", **choices
+    )
+    extractor = nilearn.RegionExtractor(
+        maps, mask_img, extractor="connected_components", reports=False, **choices
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extractor.fit()
+    assert sources == list(extractor.index_)
+    np.testing.assert_array_equal(ours.dataobj, extractor.regions_img_.dataobj)
+
+
+def test_without_a_threshold_the_maps_stay_as_they_are():
+    ours, sources = bidsmask.extract_regions(as_image(blob_maps(1)), threshold=None)
+    other, indices = bidsmask.connected_regions(as_image(blob_maps(1)))
+    assert sources == indices
+    np.testing.assert_array_equal(ours.dataobj, other.dataobj)
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
