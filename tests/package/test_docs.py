@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bidsmask.app import region_options
 from bidsmask.app.arguments import parse, parser
 from bidsmask.app.options import LEVELS
 from tests.make_demo import atlas_of, demo_dataset
@@ -67,6 +68,15 @@ def test_a_wrong_call_in_a_document_would_be_found():
     assert sorted(calls(text)) == [["/in", "/out", "group"], ["in", "out", "group"]]
 
 
+def test_every_call_of_the_second_command_is_one_that_its_parser_takes():
+    text = "\n".join(blocks((ROOT / "README.md").read_text(encoding="utf-8"), "bash"))
+    lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
+    found = [words[1:] for words in lines if words and words[0] == "bidsmask-regions"]
+    assert len(found) >= 2
+    for arguments in found:
+        region_options.parse(arguments)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
 def test_every_option_in_a_document_is_there(path):
     text = path.read_text(encoding="utf-8")
@@ -74,7 +84,8 @@ def test_every_option_in_a_document_is_there(path):
     ours = re.sub(r"^\|[^|]*\|", "", table, flags=re.MULTILINE)
     spans = re.findall(r"`(-[^`\n]+)`", before + ours)
     options = {word for one in spans for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", one)}
-    known = {word for action in parser()._actions for word in action.option_strings} | {"-vv"}
+    actions = [*parser()._actions, *region_options.parser()._actions]
+    known = {word for action in actions for word in action.option_strings} | {"-vv"}
     assert options - known - OTHERS == set()
     assert path.name != "running.md" or len(options) >= 15
 
