@@ -151,7 +151,7 @@ def open_image(path: str | Path) -> Image:
     path = Path(path)
     _refuse_other_formats(path)
     refuse_stand_in(path)
-    header = _read_header(path)
+    header = read_header(path)
     shape = _shape(path, header)
     dtype = _dtype(path, header)
     slope, intercept = _scaling(path, header)
@@ -194,7 +194,7 @@ def read_header_bytes(path: Path) -> bytes:
     return bytes(block[:n_bytes])
 
 
-def _read_header(path: Path) -> Any:
+def read_header(path: Path) -> Any:
     """Return nibabel's header object, unchecked but of a known version and byte order."""
     _refuse_misnamed(path)
     block = read_header_bytes(path)

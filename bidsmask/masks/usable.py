@@ -14,17 +14,22 @@ from bidsmask.images.grid import Grid
 
 def refuse_unusable(mean: NDArray[Any], grid: Grid, where: str | Path) -> None:
     """Raise UnusableImage where no threshold could part a brain from its background."""
-    if np.iscomplexobj(mean):
-        raise UnusableImage(where, "is complex, but one real number per voxel is needed")
-    if mean.shape != grid.shape:
-        raise UnusableImage(
-            where, f"gives an array of shape {mean.shape}, but 3D on {grid.shape} is needed"
-        )
+    refuse_no_image(mean, grid, where)
     finite = mean[np.isfinite(mean)]
     if finite.size == 0:
         raise UnusableImage(where, "holds no finite value")
     if finite.min() == finite.max():
         raise UnusableImage(where, f"is constant: {finite[0]:g} in every voxel")
+
+
+def refuse_no_image(values: NDArray[Any], grid: Grid, where: str | Path) -> None:
+    """Raise UnusableImage for what is not one real number for each voxel of a grid."""
+    if np.iscomplexobj(values):
+        raise UnusableImage(where, "is complex, but one real number per voxel is needed")
+    if values.shape != grid.shape:
+        raise UnusableImage(
+            where, f"gives an array of shape {values.shape}, but 3D on {grid.shape} is needed"
+        )
 
 
 def refuse_opening(opening: int, what: str) -> None:

@@ -1,0 +1,193 @@
+"""Is this mask any good? Numbers of a mask and of its image, and plain words where one is odd.
+
+Nothing is compared with a template: what a brain is like is told by its shape, and where it
+ends by the dark layer around it, which `bidsmask.masks.edges` looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bidsmask.masks import shape
+from bidsmask.masks.distance import Agreement, agreement
+from bidsmask.masks.edges import NEAR_MM, TYPICAL_MM, Edges
+from bidsmask.masks.geometry import empty_slices
+from bidsmask.masks.head import box_with_margin
+from bidsmask.masks.lumps import eyes_ml
+from bidsmask.masks.mask import Mask
+from bidsmask.masks.placement import place
+from bidsmask.masks.upright import Upright
+from bidsmask.masks.usable import refuse_no_image
+
+SHELL_MM = 6.0
+_VAULT_MM = 80.0  # below the top of a mask; there the skull is nowhere thin
+
+Numbers3 = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was measured of a mask. NaN stands where something cannot be told.
+
+    Attributes
+    ----------
+    volume_ml : float
+    part_volumes_ml, hole_volumes_ml : tuple of float
+        Of the components (26 neighbours) and of the holes (6 neighbours), the largest first.
+    euler_number : int
+        Parts minus tunnels plus holes.
+    side_shares : mapping of str to float
+        Share of the mask's surface at each side of the field of view: L, R, A, P, I, S.
+    asymmetry : float
+        Share of the mask that its mirror image, left for right, does not cover.
+    flat_share : float
+        Share of the surface that lies in one plane within the image.
+    flat_side : str
+        The side that this plane faces.
+    eyes_ml : float
+        Volume of two lumps where eyes are.
+    mean_inside, mean_shell : float
+        Of the image in the mask, and in the 6 mm around it.
+    contrast : float
+        How much darker the shell is, as a share of the mean inside.
+    no_signal_share : float
+        Share of the mask's voxels where the image is 0 or not finite.
+    fit : float
+        Share of the surface that lies on an edge of the image.
+    edge_depth_mm : float
+        Median place of the edges, outwards from the surface.
+    deep_share, high_share : float
+        Share of the surface whose edge lies more than 4.5 mm farther within, or farther out,
+        than that of a trusted mask; of the first, of the upper 80 mm if that is more.
+    even_fit : float
+        Share of the surface whose edge is as deep as its median says.
+    shift_mm : tuple of 3 floats
+        To the right, to the front and up: the move after which the mask fits best.
+    moved_fit, upside_down_fit, back_to_front_fit : float
+        The share `fit` after that move, or mirrored so and then moved.
+    empty_slices : tuple of 3 floats
+        Share of the image's slices across i, j and k without signal.
+    forms_apart_mm : float
+        How far sform and qform place a voxel apart, at most.
+    agreements : mapping of str to Agreement
+        With each other mask at hand, by its name.
+    """
+
+    volume_ml: float
+    part_volumes_ml: tuple[float, ...]
+    hole_volumes_ml: tuple[float, ...]
+    euler_number: int
+    side_shares: Mapping[str, float]
+    asymmetry: float
+    flat_share: float
+    flat_side: str
+    eyes_ml: float
+    mean_inside: float
+    mean_shell: float
+    contrast: float
+    no_signal_share: float
+    fit: float
+    edge_depth_mm: float
+    deep_share: float
+    high_share: float
+    even_fit: float
+    shift_mm: Numbers3
+    moved_fit: float
+    upside_down_fit: float
+    back_to_front_fit: float
+    empty_slices: Numbers3
+    forms_apart_mm: float
+    agreements: Mapping[str, Agreement] = field(default_factory=dict)
+
+
+def examine(
+    mask: Mask,
+    values: NDArray[Any],
+    *,
+    others: Mapping[str, Mask] | None = None,
+    forms_apart_mm: float | None = None,
+) -> Examination:
+    """Measure a mask and the image that it is of.
+
+    Parameters
+    ----------
+    mask : Mask
+    values : (i, j, k) array, real
+        The image, or the mean over volumes, on the mask's grid. Not changed. It may be empty
+        or constant, and hold NaN and Inf.
+    others : mapping of str to Mask, optional
+        Other masks of the same image, by what they are called.
+    forms_apart_mm : float, optional
+        From `bidsmask.masks.geometry`, which reads the header.
+
+    Raises
+    ------
+    UnusableImage
+        Not 3D, not real, or of another shape than the mask.
+    GridMismatch
+        Another mask is on another grid.
+    """
+    refuse_no_image(values, mask.grid, mask.source or "the image")
+    upright = Upright.of(mask, values)
+    surface = upright.surface()
+    placed = place(surface, upright)
+    flat_share, facing = shape.flat_share(surface, upright)
+    inside, shell = _means(mask, values)
+    right, front, up = (float(mm) for mm in placed.shift_mm)
+    signal = values[mask.voxels]
+    return Examination(
+        volume_ml=mask.volume_ml,
+        part_volumes_ml=tuple(shape.part_volumes_ml(mask)),
+        hole_volumes_ml=tuple(shape.hole_volumes_ml(mask)),
+        euler_number=shape.euler_number(mask),
+        side_shares=shape.side_shares(mask),
+        asymmetry=shape.asymmetry(upright),
+        flat_share=flat_share,
+        flat_side=shape.side_of(facing),
+        eyes_ml=eyes_ml(upright),
+        mean_inside=inside,
+        mean_shell=shell,
+        contrast=(inside - shell) / inside if inside > 0 else float("nan"),
+        no_signal_share=float(np.mean(~np.isfinite(signal) | (signal == 0))),
+        fit=placed.fit,
+        edge_depth_mm=placed.edges.median_mm,
+        deep_share=_deep_share(placed.edges),
+        high_share=placed.edges.share(placed.edges.depth_mm > TYPICAL_MM + NEAR_MM),
+        even_fit=placed.edges.fit_about(placed.edges.median_mm),
+        shift_mm=(right, front, up),
+        moved_fit=placed.moved_fit,
+        upside_down_fit=placed.upside_down_fit,
+        back_to_front_fit=placed.back_to_front_fit,
+        empty_slices=empty_slices(values),
+        forms_apart_mm=float("nan") if forms_apart_mm is None else forms_apart_mm,
+        agreements={name: agreement(mask, other) for name, other in (others or {}).items()},
+    )
+
+
+def _deep_share(edges: Edges) -> float:
+    """Return the share of the surface whose edge lies deep within, of the vault if that is more."""
+    if not len(edges.points):
+        return float("nan")
+    vault = edges.above(edges.points[:, 2].max() - _VAULT_MM)
+    return max(part.share(part.depth_mm < TYPICAL_MM - NEAR_MM) for part in (edges, vault))
+
+
+def _means(mask: Mask, values: NDArray[Any]) -> tuple[float, float]:
+    """Return the means of finite values in the mask and in the shell around it."""
+    margin = int(np.ceil(SHELL_MM / mask.grid.voxel_sizes_mm.min()))
+    box = box_with_margin(mask.voxels, margin)
+    inside, image = mask.voxels[box], np.asarray(values[box], np.float64)
+    finite = np.isfinite(image)
+    away_mm = ndimage.distance_transform_edt(~inside, sampling=mask.grid.voxel_sizes_mm)
+    shell = ~inside & (away_mm <= SHELL_MM)
+    inner, outer = (
+        float(image[part & finite].mean()) if (part & finite).any() else float("nan")
+        for part in (inside, shell)
+    )
+    return inner, outer
