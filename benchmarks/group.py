@@ -86,16 +86,17 @@ def watched(command: list[str]) -> Watched:
 
 def write_outputs(root: Path, n_runs: int, n_regions: int, n_volumes: int) -> None:
     """Write what the participant level would have written of some runs."""
-    from bidsmask.bids.description import Origin, prepare_output
+    from bidsmask.bids.description import Origin, prepare_output, publish_participants
 
     contents = Contents(root.with_name("contents"), n_regions, n_volumes)
     labels = [f"{number:04d}" for number in range(1, n_runs // RUNS_EACH + 1)]
-    prepare_output(root, Origin({}), labels)
+    prepare_output(root, Origin({}))
     for label in labels:
         folder = root / f"sub-{label}/func"
         folder.mkdir(parents=True)
         for run in range(1, RUNS_EACH + 1):
             contents.give(folder, f"sub-{label}_task-rest_run-{run}")
+    publish_participants(root, Origin({}))
 
 
 class Contents:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bidsmask.bids.description import Origin, prepare_output
+from bidsmask.bids.description import Origin, prepare_output, publish_participants
 from bidsmask.cli import main
 from bidsmask.images.grid import Grid
 from bidsmask.images.write import nifti_bytes
@@ -54,17 +54,17 @@ def write_outputs(
     **run: Any,
 ) -> Path:
     """Write an output of the participant level and return it; `run` as `write_run_outputs`."""
-    labels = list(participants)
-    prepare_output(root, Origin({}), labels)
-    for label in labels:
+    prepare_output(root, Origin({}))
+    for label in participants:
         for task in tasks:
             write_run_outputs(root, f"sub-{label}_task-{task}", **run)
+    publish_participants(root, Origin({}))
     return root
 
 
 def write_masks(root: Path) -> Path:
     """Write an output of four participants with masks alone, each another, and return it."""
-    prepare_output(root, Origin({}), ())
+    prepare_output(root, Origin({}))
     for number, label in enumerate("1234"):
         voxels = np.roll(brain(SHAPE), number % 3, axis=0)
         write_run_outputs(root, f"sub-{label}_task-rest", voxels=voxels, with_signals=False)

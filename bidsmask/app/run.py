@@ -133,7 +133,7 @@ def work_through(
 
     roots = {name: dataset.output / link for name, link in dataset.links().items()}
     origin = Origin(roots, container_of(os.environ))
-    findings = prepare_output(dataset.output, origin, ())
+    findings = prepare_output(dataset.output, origin)
     ledger = Ledger(dataset.output, options)
     ledger.note([*dataset.findings, *findings])
     screen.start(len(labels))

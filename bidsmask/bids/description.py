@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Origin:
     container: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) -> list[Finding]:
+def prepare_output(output: Path, origin: Origin) -> list[Finding]:
     """Make an output folder, and write or bring up to date the files at its root.
 
     These are dataset_description.json, README.md (unless there is one), .bidsignore (lines of
@@ -132,8 +132,6 @@ def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) ->
     output : Path
         Checked by `check_output` of `place.py` before.
     origin : Origin
-    participants : iterable of str
-        Labels, with or without `sub-`, that this run is going to write.
 
     Returns
     -------
@@ -152,7 +150,7 @@ def prepare_output(output: Path, origin: Origin, participants: Iterable[str]) ->
     if not (output / "README.md").exists():
         publish(output / "README.md", _README.encode())
     _publish_changed(output / DESCRIPTION, json_bytes(_describe(output, origin)))
-    return publish_participants(output, origin, participants)
+    return publish_participants(output, origin)
 
 
 def prepare_root(output: Path) -> None:
@@ -168,10 +166,8 @@ def prepare_root(output: Path) -> None:
         _publish_changed(output / ".bidsignore", _bidsignore(output))
 
 
-def publish_participants(
-    output: Path, origin: Origin, participants: Iterable[str] = ()
-) -> list[Finding]:
-    """Write participants.tsv and .json for the participants present, and those named.
+def publish_participants(output: Path, origin: Origin) -> list[Finding]:
+    """Write participants.tsv and .json for the participants present.
 
     Present are those with a folder `sub-*` in the output. To be called once more when a run has
     ended: then the table holds who has a folder, however many runs worked side by side, since
@@ -183,9 +179,8 @@ def publish_participants(
         A warning if a source's participants.tsv cannot be used; its columns are then missing.
     """
     table, definitions, findings = _known_participants(origin)
-    named = {f"sub-{label.removeprefix('sub-')}" for label in participants}
     written: set[str] | None = None
-    while (labels := named | _present(output)) != written:
+    while (labels := _present(output)) != written:
         rows = table.reindex(sorted(labels)).rename_axis("participant_id").reset_index()
         _publish_changed(output / "participants.tsv", table_bytes(rows))
         written = labels

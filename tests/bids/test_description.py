@@ -65,7 +65,7 @@ def read_json(path):
 
 
 def test_the_description_says_what_made_it_and_of_what(output, origin):
-    prepare_output(output, origin, ["01"])
+    prepare_output(output, origin)
     description = read_json(output / "dataset_description.json")
     assert description["DatasetType"] == "derivative"
     assert description["Name"] == "Brain masks and cleaned signals of Heads"
@@ -81,7 +81,7 @@ def test_the_description_says_what_made_it_and_of_what(output, origin):
 
 def test_the_container_is_named_when_there_is_one(output, origin):
     container = {"Type": "apptainer", "URI": "docker://bidsmask:1"}
-    prepare_output(output, Origin(origin.roots, container), [])
+    prepare_output(output, Origin(origin.roots, container))
     maker = read_json(output / "dataset_description.json")["GeneratedBy"][0]
     assert maker["Container"] == container
 
@@ -89,7 +89,7 @@ def test_the_container_is_named_when_there_is_one(output, origin):
 def test_sources_that_say_nothing_leave_out_what_they_do_not_say(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "dataset_description.json").write_text("[not json")
-    prepare_output(tmp_path / "out", Origin({"derivatives": tmp_path / "in"}), ["01"])
+    prepare_output(tmp_path / "out", Origin({"derivatives": tmp_path / "in"}))
     description = read_json(tmp_path / "out" / "dataset_description.json")
     assert description["Name"] == "bidsmask"
     assert "License" not in description
@@ -97,8 +97,8 @@ def test_sources_that_say_nothing_leave_out_what_they_do_not_say(tmp_path):
 
 
 def test_links_of_earlier_runs_stay(output, origin, raw):
-    prepare_output(output, origin, ["01"])
-    prepare_output(output, Origin({"raw": raw}), ["01"])
+    prepare_output(output, origin)
+    prepare_output(output, Origin({"raw": raw}))
     description = read_json(output / "dataset_description.json")
     assert description["DatasetLinks"] == {"fmriprep": "../fmriprep", "raw": "../.."}
     assert description["SourceDatasets"][0] == {"URL": "bids:fmriprep:", "Version": "23.1.0"}
@@ -108,14 +108,14 @@ def test_copies_of_a_dataset_give_the_same_bytes(output, origin, raw, tmp_path):
     copy = tmp_path / "elsewhere" / "copy"
     shutil.copytree(raw, copy)
     there = copy / "derivatives" / "bidsmask"
-    prepare_output(output, origin, ["01"])
-    prepare_output(there, Origin({"raw": copy, "fmriprep": copy / "derivatives/fmriprep"}), ["01"])
+    prepare_output(output, origin)
+    prepare_output(there, Origin({"raw": copy, "fmriprep": copy / "derivatives/fmriprep"}))
     for path in output.iterdir():
         assert path.read_bytes() == (there / path.name).read_bytes()
 
 
 def test_a_second_run_touches_nothing(output, origin, monkeypatch):
-    prepare_output(output, origin, ["01"])
+    prepare_output(output, origin)
     image, table = output / "x.nii.gz", output / "x.tsv"
     publish(image, b"labels")
     publish(table, b"index\tname\n")
@@ -123,14 +123,14 @@ def test_a_second_run_touches_nothing(output, origin, monkeypatch):
     assert (output / "atlases/atlas-Schaefer_dseg.nii.gz").read_bytes() == b"labels"
     assert (output / "atlases/atlas-Schaefer_dseg.tsv").read_bytes() == b"index\tname\n"
     monkeypatch.setattr(module, "publish", lambda path, _: pytest.fail(f"wrote {path.name}"))
-    prepare_output(output, origin, ["01"])
+    prepare_output(output, origin)
     publish_atlas(output, "Schaefer", image, table)
 
 
 def test_lines_and_readme_of_the_users_own_stay(output, origin):
     publish(output / ".bidsignore", b"mine\n*.html\n")
     publish(output / "README.md", b"mine")
-    prepare_output(output, origin, [])
+    prepare_output(output, origin)
     lines = (output / ".bidsignore").read_text().splitlines()
     assert lines[:2] == ["mine", "*.html"]
     assert len(lines) == len(set(lines)) == len(module.IGNORED) + 1
@@ -139,17 +139,22 @@ def test_lines_and_readme_of_the_users_own_stay(output, origin):
 
 def test_leftovers_at_the_root_are_removed(output, origin):
     publish(output / ".bidsmask-0123456789abcdef.part", b"half")
-    prepare_output(output, origin, [])
+    prepare_output(output, origin)
     assert not list(output.glob("*.part"))
 
 
 # participants.tsv
 
 
-def test_participants_present_and_named_are_listed_with_the_sources_columns(output, origin):
-    (output / "sub-10").mkdir(parents=True)
+def make_folders(output, *labels):
+    for label in labels:
+        (output / f"sub-{label}").mkdir(parents=True)
+
+
+def test_participants_present_are_listed_with_the_sources_columns(output, origin):
+    make_folders(output, "10", "01", "03")
     (output / "sub-file").touch()
-    assert prepare_output(output, origin, ["sub-01", "03"]) == []
+    assert prepare_output(output, origin) == []
     assert (output / "participants.tsv").read_text() == (
         "participant_id\tage\tgroup\nsub-01\t0.50\tn/a\nsub-03\tn/a\tn/a\nsub-10\t7\tB\n"
     )
@@ -160,23 +165,25 @@ def test_participants_present_and_named_are_listed_with_the_sources_columns(outp
 
 
 def test_the_table_grows_with_the_folders(output, origin):
-    prepare_output(output, origin, ["02"])
-    (output / "sub-02").mkdir()
-    (output / "sub-01").mkdir()
+    make_folders(output, "02")
+    prepare_output(output, origin)
+    make_folders(output, "01")
     publish_participants(output, origin)
     assert list(read_table(output / "participants.tsv")["participant_id"]) == ["sub-01", "sub-02"]
 
 
 def test_labels_without_sub_and_double_rows_are_understood(output, origin, raw):
     publish(raw / "participants.tsv", b"participant_id\tage\n01\t5\nsub-01\t6\n")
-    prepare_output(output, origin, ["01"])
+    make_folders(output, "01")
+    prepare_output(output, origin)
     assert (output / "participants.tsv").read_text() == "participant_id\tage\nsub-01\t5\n"
 
 
 @pytest.mark.parametrize("content", [b"id\tage\n1\t2\n", b"participant_id\tage\nsub-01\n", b""])
 def test_an_unusable_table_of_the_source_is_a_finding(output, origin, raw, content):
     publish(raw / "participants.tsv", content)
-    (finding,) = prepare_output(output, origin, ["01"])
+    make_folders(output, "01")
+    (finding,) = prepare_output(output, origin)
     assert finding.severity == "warning"
     assert finding.code == UnusableTable("", "").code
     assert str(finding).startswith("participants.tsv ")
@@ -185,12 +192,13 @@ def test_an_unusable_table_of_the_source_is_a_finding(output, origin, raw, conte
 
 def test_no_table_in_the_source_is_fine(output, origin, raw):
     (raw / "participants.tsv").unlink()
-    assert prepare_output(output, origin, ["01"]) == []
+    make_folders(output, "01")
+    assert prepare_output(output, origin) == []
     assert (output / "participants.tsv").read_text() == "participant_id\nsub-01\n"
 
 
 def test_who_comes_in_between_is_not_lost(output, origin, monkeypatch):
-    prepare_output(output, origin, [])
+    prepare_output(output, origin)
     originals = module.publish
 
     def interfering(path, content):
@@ -198,7 +206,8 @@ def test_who_comes_in_between_is_not_lost(output, origin, monkeypatch):
         (output / "sub-02").mkdir(exist_ok=True)
 
     monkeypatch.setattr(module, "publish", interfering)
-    publish_participants(output, origin, ["01"])
+    make_folders(output, "01")
+    publish_participants(output, origin)
     table = read_table(output / "participants.tsv")
     assert list(table["participant_id"]) == ["sub-01", "sub-02"]
 
@@ -207,7 +216,7 @@ def test_many_runs_side_by_side_end_with_all_participants(output, origin):
     labels = [f"{number:02d}" for number in range(12)]
 
     def run(label):
-        prepare_output(output, origin, [label])
+        prepare_output(output, origin)
         (output / f"sub-{label}").mkdir()
         publish_participants(output, origin)
 
@@ -224,14 +233,14 @@ def test_many_runs_side_by_side_end_with_all_participants(output, origin):
 def test_a_folder_that_cannot_be_made_is_refused(origin, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(OutputRefused, match="cannot be written"):
-        prepare_output(tmp_path / "file" / "out", origin, [])
+        prepare_output(tmp_path / "file" / "out", origin)
 
     def fail(path, content):
         raise WritingFailed(path, "cannot be written into x: you are not allowed to")
 
     monkeypatch.setattr(module, "publish", fail)
     with pytest.raises(OutputRefused, match="not allowed"):
-        prepare_output(tmp_path / "out", origin, [])
+        prepare_output(tmp_path / "out", origin)
 
 
 # The official validator
@@ -278,7 +287,7 @@ def lay_out_run(output, before, spaces, res, spatial):
 
 @pytest.mark.skipif(not VALIDATOR.exists(), reason="bids-validator-deno is not installed")
 def test_the_official_validator_has_nothing_to_say(output, origin, tmp_path):
-    prepare_output(output, origin, ["01", "02"])
+    prepare_output(output, origin)
     publish(tmp_path / "x.nii", image_bytes(np.int32))
     publish_atlas(output, "X", tmp_path / "x.nii", None)
     standard = {"SpatialReference": "bids:raw:x", "Resolution": "2 mm"}
@@ -287,6 +296,7 @@ def test_the_official_validator_has_nothing_to_say(output, origin, tmp_path):
         lay_out_run(output, before, "space-T1w", "", {"SpatialReference": "bids:fmriprep:x"})
         lay_out_run(output, before, "space-MNIInfant_cohort-1", "", standard)
         lay_out_run(output, before, "", "", {"SpatialReference": "orig"})
+    publish_participants(output, origin)
     publish(output / "sub-01" / "figures" / "a.svg", b"<svg/>")
     publish(output / "sub-01.html", b"<html/>")
     publish(output / "logs" / "run-20200101T000000-0123abcd" / "config.toml", b"")
