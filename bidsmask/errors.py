@@ -9,7 +9,7 @@ leaf with the exit code that the program ends with when nothing else is left to 
     ├── NotBids               16  no usable dataset_description.json
     ├── NothingSelected       18  labels and filters select nothing
     ├── MissingInput          66  an input named on the command line is missing or unreadable
-    ├── OutputRefused         73  the output cannot be created
+    ├── OutputRefused         73  the output cannot be created, or is in use
     ├── WritingFailed         74  writing failed midway
     └── DataError             65  the data of one Job
         ├── DamagedFile           truncated, checksum wrong, unreadable

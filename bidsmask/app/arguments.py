@@ -35,7 +35,7 @@ EXIT_CODES = {
     65: "all runs failed for their data",
     66: "an input named on the command line is missing or unreadable",
     70: "a fault of bidsmask; the crash file says where",
-    73: "the output cannot be created",
+    73: "the output cannot be created, or another run is at work on it",
     74: "writing failed midway, as on a full disk",
     75: "a run was killed from outside, as for its memory; the same command resumes",
     130: "interrupted; the same command resumes",

@@ -26,7 +26,7 @@ from bidsmask.app.products import Product, fingerprint, mask_name
 from bidsmask.app.sidecars import mask_choices, mask_type, spatial
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.entities import Entities
-from bidsmask.bids.publish import publish_product
+from bidsmask.bids.publish import held, publish_product
 from bidsmask.bids.run import Run
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import Finding, GridMismatch, UnusableMask
@@ -222,7 +222,8 @@ def publish_combined(combination: Combination) -> Done:
     values = combined(combination)
     space = space_of(combination.members[0].job.run.space)
     content = nifti_bytes(values, grid, space=space)
-    publish_product({product.path: content}, product.sidecar, sidecar(combination, values))
+    with held(product.path.parent, combination.label):
+        publish_product({product.path: content}, product.sidecar, sidecar(combination, values))
     return [product.path, product.sidecar], []
 
 

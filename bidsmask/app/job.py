@@ -48,6 +48,14 @@ class Job:
         """Label without `sub-`."""
         return self.run.participant
 
+    @property
+    def folder(self) -> Path:
+        """Where the products go."""
+        participant = f"sub-{self.run.participant}" if self.run.participant else ""
+        session = f"ses-{self.run.session}" if self.run.session else ""
+        parts = [participant, session, self.run.datatype]
+        return self.dataset.output.joinpath(*filter(None, parts))
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -24,7 +24,7 @@ from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
 from bidsmask.bids.atlases import region_columns
 from bidsmask.bids.description import publish_atlas
-from bidsmask.bids.publish import Content, gzipped, publish_product, withdraw
+from bidsmask.bids.publish import Content, gzipped, held, publish_product, withdraw
 from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, clean
@@ -62,8 +62,9 @@ def run_job(job: Job, n_threads: int = 1) -> Outcome:
     """
 
     def do() -> Done:
-        work = Work(job, prepare(job), n_threads)
-        work.do()
+        with held(job.folder, job.run.label):
+            work = Work(job, prepare(job), n_threads)
+            work.do()
         return work.written, work.notes.findings
 
     return outcome_of(job.label, job.participant, do)

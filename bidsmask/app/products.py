@@ -86,15 +86,6 @@ class Names:
     job: Job
     mask_name: str
 
-    @property
-    def folder(self) -> Path:
-        """Where the products of the run go."""
-        run = self.job.run
-        participant = f"sub-{run.participant}" if run.participant else ""
-        session = f"ses-{run.session}" if run.session else ""
-        parts = [participant, session, run.datatype]
-        return self.job.dataset.output.joinpath(*filter(None, parts))
-
     def mask(self, fingerprint: str) -> Product:
         """The mask; of an image of no BIDS dataset under the name that nidataset gives it."""
         entities = {"desc": self.mask_name} if self.job.run.participant else {}
@@ -144,6 +135,6 @@ class Names:
         named = self.job.run.product_entities.without(*without).with_(**entities)
 
         def path(extension: str) -> Path:
-            return self.folder / named.name(suffix=suffix, extension=extension)
+            return self.job.folder / named.name(suffix=suffix, extension=extension)
 
         return Product(tuple(path(one) for one in extensions), path(".json"), fingerprint)

@@ -15,15 +15,15 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 from isal import isal_zlib
 
-from bidsmask.errors import WritingFailed
+from bidsmask.errors import OutputRefused, WritingFailed
 
 Content = bytes | Callable[[BinaryIO], None]
 
@@ -162,6 +162,46 @@ def gzipped(content: Content) -> Callable[[BinaryIO], None]:
     return write
 
 
+@contextmanager
+def held(folder: Path, name: str) -> Iterator[None]:
+    """Keep other processes, here and on other machines, from what has this name meanwhile.
+
+    Else the sidecar of one run of the program could come to stand beside the data of another with
+    other choices. A process that was killed holds nothing; its file is a leftover like others.
+    Where the file system knows no locks, nothing is kept from anybody.
+
+    Raises
+    ------
+    OutputRefused
+        If another process holds the name.
+    WritingFailed
+        If its file cannot be made or removed.
+    """
+    path = folder / f"{_PREFIX}{name}{_SUFFIX}"
+    try:
+        _make_folder(folder)
+        descriptor = _hold(path)
+    except BlockingIOError as error:
+        problem = "is being made by another run of bidsmask"
+        advice = (
+            "When that has ended, the same command does what is left. If none is at work, but a "
+            f"computer was lost that held the lock, remove {path}."
+        )
+        raise OutputRefused(name, problem, advice) from error
+    except OSError as error:
+        raise _writing_failed(path, error) from error
+    try:
+        yield
+    except BaseException:
+        with suppress(WritingFailed):
+            withdraw(path)
+        raise
+    else:
+        withdraw(path)
+    finally:
+        os.close(descriptor)
+
+
 def remove_leftovers(folder: Path, *, recursive: bool = True) -> list[Path]:
     """Remove what killed runs left half-written below a folder; return what was removed.
 
@@ -210,6 +250,23 @@ def _create_locked(path: Path) -> int:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between the two calls another process may have taken it for a leftover.
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
+
+
+def _hold(path: Path) -> int:
+    """Lock a file, made if there is none, and return its descriptor; BlockingIOError if held."""
+    while True:
+        descriptor = _create(path, 0)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        except OSError:  # no locks here
+            return descriptor
+        # Who held it before may have removed it between the two calls.
         if os.fstat(descriptor).st_nlink:
             return descriptor
         os.close(descriptor)
@@ -319,8 +376,8 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _create(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+def _create(path: Path, flags: int = os.O_EXCL) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666)
 
 
 def _write(descriptor: int, piece: memoryview) -> int:

@@ -18,6 +18,7 @@ import pytest
 from bidsmask.bids import publish as module
 from bidsmask.bids.publish import (
     gzipped,
+    held,
     is_temporary,
     publish,
     publish_json,
@@ -25,7 +26,7 @@ from bidsmask.bids.publish import (
     remove_leftovers,
     withdraw,
 )
-from bidsmask.errors import WritingFailed
+from bidsmask.errors import OutputRefused, WritingFailed
 from tests.make_faults import CALLS_OF_PUBLISH
 
 
@@ -450,6 +451,67 @@ def test_a_link_with_the_name_of_a_leftover_is_left_alone(tmp_path):
     link.symlink_to(target)
     assert remove_leftovers(tmp_path) == []
     assert target.exists()
+
+
+def test_a_name_is_held_by_one_at_a_time(tmp_path):
+    with held(tmp_path / "func", "sub-01_task-a"), held(tmp_path / "func", "sub-01_task-b"):
+        [first, _] = sorted((tmp_path / "func").iterdir())
+        assert is_temporary(first)
+        assert remove_leftovers(tmp_path) == []
+        with (
+            pytest.raises(OutputRefused, match="by another run") as refused,
+            held(tmp_path / "func", "sub-01_task-a"),
+        ):
+            pytest.fail("both hold it")
+        assert f"remove {first}." in refused.value.advice
+        assert first.exists()
+    assert list((tmp_path / "func").iterdir()) == []
+    with held(tmp_path / "func", "sub-01_task-a"):
+        pass
+
+
+def test_who_was_killed_or_failed_holds_nothing(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with held(tmp_path, "a"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    [left] = tmp_path.iterdir()
+    with pytest.raises(ZeroDivisionError), held(tmp_path, "a"):
+        raise ZeroDivisionError(left)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_removed_meanwhile_is_made_anew(tmp_path, monkeypatch):
+    taken = []
+
+    def create(path, flags):
+        descriptor = ORIGINALS["_create"](path, flags)
+        if not taken:
+            taken.append(path)
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(module, "_create", create)
+    with held(tmp_path, "a"):
+        assert list(tmp_path.iterdir()) == taken
+
+
+def test_without_locks_nothing_is_held(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with held(tmp_path, "a"), held(tmp_path, "a"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_cannot_be_held_is_a_failure_to_write(tmp_path, interrupt):
+    for n in (1, 2, 3):
+        interrupt(n, full_disk)
+        with pytest.raises(WritingFailed, match="the disk is full"), held(tmp_path / "func", "a"):
+            pass
 
 
 def test_no_descriptor_stays_open(tmp_path, interrupt):

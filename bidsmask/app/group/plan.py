@@ -23,6 +23,7 @@ from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.participant import peak_mb
 from bidsmask.app.plan import Step
+from bidsmask.bids.publish import held
 from bidsmask.errors import DataError, Finding
 
 
@@ -80,7 +81,8 @@ def do_task(task: GroupTask, cohort: Cohort, options: Options) -> Iterator[Outco
         return
     work = GroupWork(task, cohort, options)
     try:
-        task.make(work)
+        with held(cohort.output, task.label):
+            task.make(work)
     except Exception as error:
         outcome = Outcome.failed(task.label, "", error)
         if isinstance(error, DataError):
