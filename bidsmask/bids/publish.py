@@ -192,12 +192,11 @@ def held(folder: Path, name: str) -> Iterator[None]:
         raise _writing_failed(path, error) from error
     try:
         yield
+        withdraw(path)
     except BaseException:
         with suppress(WritingFailed):
             withdraw(path)
         raise
-    else:
-        withdraw(path)
     finally:
         os.close(descriptor)
 
