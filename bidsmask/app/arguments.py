@@ -18,7 +18,7 @@ DESCRIPTION = (
     "Brain masks and masked, confound-cleaned time series of every run of a BIDS dataset, as "
     "BIDS Derivatives."
 )
-BIDS_DIR_HELP = "a raw BIDS dataset, or derivatives alone"
+BIDS_DIR_HELP = "a raw BIDS dataset, or derivatives alone; with --mask-only also a folder of images"
 OUTPUT_DIR_HELP = "where the derivatives are written"
 LEVEL_HELP = (
     "participant: every run; group: what the participant level wrote into output_dir, joined "
