@@ -99,12 +99,13 @@ class Selection:
     def takes(self, entities: Entities) -> bool:
         """Say whether session, task and run are selected; the space apart.
 
-        Anatomical images are of no task.
+        An anatomical image belongs to every session, task and run that its name does not tell.
         """
-        tasks = () if DATATYPES.get(entities.suffix) == "anat" else self.tasks
-        wanted = (("ses", self.sessions), ("task", tasks), ("run", self.runs))
+        is_anatomy = DATATYPES.get(entities.suffix) == "anat"
+        wanted = (("ses", self.sessions), ("task", self.tasks), ("run", self.runs))
         return all(
             not labels
+            or (is_anatomy and key not in entities)
             or any(
                 same_label(entities.get(key) or "", label.removeprefix(f"{key}-"))
                 for label in labels

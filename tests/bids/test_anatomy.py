@@ -168,19 +168,22 @@ def test_sidecars_of_the_series_say_nothing_of_anatomy(tmp_path):
 # What is selected
 
 
-def test_labels_of_tasks_do_not_concern_anatomy_and_others_do(tmp_path):
+def test_labels_concern_anatomy_where_its_name_has_them(tmp_path):
     dataset = raw(
         tmp_path,
+        "sub-01/anat/sub-01_T1w.nii.gz",
         "sub-01/ses-1/anat/sub-01_ses-1_run-1_T1w.nii.gz",
         "sub-01/ses-2/anat/sub-01_ses-2_run-2_T1w.nii.gz",
         "sub-01/ses-1/func/sub-01_ses-1_task-a_run-1_bold.nii.gz",
         "sub-01/ses-1/func/sub-01_ses-1_task-b_run-1_bold.nii.gz",
     )
-    first, second = "sub-01_ses-1_run-1_T1w.nii.gz", "sub-01_ses-2_run-2_T1w.nii.gz"
+    of_all, first, second = [
+        f"sub-01_{labels}T1w.nii.gz" for labels in ("", "ses-1_run-1_", "ses-2_run-2_")
+    ]
     series = "sub-01_ses-1_task-a_run-1_bold.nii.gz"
-    assert found(dataset, BOTH, tasks=("a",))[0] == [first, series, second]
-    assert found(dataset, BOTH, tasks=("a",), sessions=("1",))[0] == [first, series]
-    assert found(dataset, BOTH, tasks=("a",), runs=("02",))[0] == [second]
+    assert found(dataset, BOTH, tasks=("a",))[0] == [of_all, first, series, second]
+    assert found(dataset, BOTH, tasks=("a",), sessions=("1",))[0] == [of_all, first, series]
+    assert found(dataset, BOTH, tasks=("a",), runs=("02",))[0] == [of_all, second]
 
 
 @pytest.mark.parametrize(
