@@ -219,6 +219,9 @@ def normalised(options: Options) -> Options:
         "bids_filter_file": options.bids_filter_file and here / options.bids_filter_file,
         "mask_file": options.mask_file and here / options.mask_file,
         "atlas": tuple(whole_atlas(text) for text in options.atlas),
+        "maps": tuple(whole_atlas(text) for text in options.maps),
+        "seeds": tuple(here / path for path in options.seeds),
+        "region_statistic": tuple(dict.fromkeys(options.region_statistic)),
         "participant_label": cut(options.participant_label, "sub-"),
         "session_label": cut(options.session_label, "ses-"),
         "task_label": cut(options.task_label, "task-"),
@@ -234,7 +237,7 @@ def normalised(options: Options) -> Options:
         has_cut_off = options.high_pass is not None or options.low_pass is not None
         changes["filter"] = "butterworth" if has_cut_off else "none"
     if options.voxels is None:
-        changes["voxels"] = not options.atlas
+        changes["voxels"] = not (options.atlas or options.maps or options.seeds)
     return dataclasses.replace(options, **changes)
 
 

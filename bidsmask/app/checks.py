@@ -106,6 +106,7 @@ def problems(options: Options) -> list[BidsmaskError]:
             f"does nothing beside --mask-strategy {options.mask_strategy}",
             "Give --mask-strategy brain, whole-brain-template, gm-template or wm-template.",
         )
+    found += regions_problems(options)
     found += confounds_problems(options)
     is_anatomy = options.datatype == "anat"
     if is_anatomy and options.task_label:
@@ -115,7 +116,7 @@ def problems(options: Options) -> list[BidsmaskError]:
         for one in SIGNAL_FIELDS:
             if getattr(options, one.name) != one.default:
                 wrong(flag(one.name), f"does nothing beside {beside}")
-    elif options.voxels is False and not options.atlas:
+    elif options.voxels is False and not (options.atlas or options.maps or options.seeds):
         wrong("--no-voxels", "leaves nothing to write", "Give --atlas, or --mask-only.")
     return found
 
@@ -151,6 +152,24 @@ def combination_problems(options: Options) -> list[BidsmaskError]:
         problem = "is no other than 1 where each run is by itself"
         advice = "Give --signal-mask 1, or --combine-masks."
         found.append(UsageError(f"--signal-mask {share:g}", problem, advice))
+    return found
+
+
+def regions_problems(options: Options) -> list[BidsmaskError]:
+    """Return what is wrong with the choice of regions."""
+    found: list[BidsmaskError] = []
+    if options.radius is not None and not 0 <= options.radius < float("inf"):
+        problem, advice = "is no radius", "Give mm; 0 is the nearest voxel alone."
+        found.append(UsageError(f"--radius {options.radius:g}", problem, advice))
+    if not options.seeds:
+        for one, value in (
+            ("--radius", options.radius),
+            ("--allow-overlap", options.allow_overlap),
+        ):
+            if value not in (None, False):
+                found.append(UsageError(one, "does nothing without --seeds"))
+    if options.region_statistic != ("mean",) and not (options.atlas or options.seeds):
+        found.append(UsageError("--region-statistic", "does nothing without --atlas or --seeds"))
     return found
 
 
@@ -190,7 +209,7 @@ def check_text(options: Options) -> None:
     for one in dataclasses.fields(options):
         value = getattr(options, one.name)
         for word in value if isinstance(value, tuple) else [value]:
-            is_path = isinstance(word, Path) or one.name == "atlas"
+            is_path = isinstance(word, Path) or one.name in ("atlas", "maps")
             # Path.absolute() would keep `..`, and what that leaves again.
             text = os.path.abspath(word) if is_path else str(word)  # noqa: PTH100
             as_given = text.encode(errors="surrogateescape")

@@ -114,12 +114,17 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
         if kind.takes_prior:
             before.append(1e6 * (brain_mb(plan, image.grid) - grid_mb))
     for atlas in preparation.atlases:
-        if not {atlas.labels, atlas.coverage, *atlas.signals}.isdisjoint(stale):
+        if atlas.choice.kind != "spheres" and not set(atlas.products).isdisjoint(stale):
             own_grid = open_image(atlas.choice.image).grid
             before.append(BYTES_PER_ATLAS_VOXEL * own_grid.n_voxels)
     voxels = [plan.voxels for plan in preparation.cleanings]
     tasks: list[tuple[float, int, Sequence[Product | None]]] = [(n_voxels, 4, voxels)]
-    tasks += [(len(atlas.names), 8, atlas.signals) for atlas in preparation.atlases]
+    for atlas in preparation.atlases:
+        for statistic, signals in atlas.signals.items():
+            # An eigenvariate is taken of the voxels, of which about all are in some region.
+            is_of_voxels = statistic == "eigenvariate"
+            one = (n_voxels, 4) if is_of_voxels else (float(atlas.n_columns), 8)
+            tasks.append((*one, signals))
     held = copied = largest = 0.0
     for n_columns, itemsize, products in tasks:
         n_wanted = sum(product in stale for product in products)

@@ -27,6 +27,16 @@ MASK_STRATEGIES = (
     "wm-template",
     "file",
 )
+REGION_STATISTICS = (
+    "mean",
+    "median",
+    "sum",
+    "minimum",
+    "maximum",
+    "standard_deviation",
+    "variance",
+    "eigenvariate",
+)
 
 COMBINATIONS = ("intersection", "union", "majority", "probability")
 COMBINED_OVER = ("run", "session", "participant")
@@ -183,10 +193,41 @@ class Options:
 
     atlas: tuple[str, ...] = option(
         (),
-        "label image whose regions' means are written; its table of names (TSV or CSV) lies "
+        "label image whose regions' signals are written; its table of names (TSV or CSV) lies "
         "beside it under the same name, or is given as IMAGE=TABLE",
         group=SIGNALS,
         metavar="IMAGE[=TABLE]",
+    )
+    region_statistic: tuple[str, ...] = option(
+        ("mean",),
+        "what is made of the voxels of each region of --atlas and --seeds; each is written",
+        group=SIGNALS,
+        choices=REGION_STATISTICS,
+    )
+    maps: tuple[str, ...] = option(
+        (),
+        "4D image of probabilistic maps, which are fitted to each volume by least squares; its "
+        "table of names as that of --atlas",
+        group=SIGNALS,
+        metavar="IMAGE[=TABLE]",
+    )
+    seeds: tuple[Path, ...] = option(
+        (),
+        "table (TSV or CSV) of seeds, whose spheres are regions: x, y and z in mm, and name, index "
+        "and radius where wanted",
+        group=SIGNALS,
+        kind=Path,
+        metavar="TABLE",
+    )
+    radius: float | None = option(
+        None,
+        "of the spheres, where the table of seeds has none, mm; 0: the nearest voxel alone",
+        group=SIGNALS,
+        kind=float,
+        metavar="MM",
+    )
+    allow_overlap: bool = option(
+        False, "let spheres share voxels (default: refuse them)", group=SIGNALS
     )
     voxels: bool | None = option(
         None,

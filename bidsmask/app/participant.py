@@ -12,32 +12,29 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from bidsmask.app import sidecars
-from bidsmask.app.atlases import note_regions
+from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns, clean_eigenvariates
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.masks import make_mask
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
-from bidsmask.bids.atlases import region_columns
 from bidsmask.bids.description import publish_atlas
 from bidsmask.bids.publish import Content, gzipped, held, publish_product, withdraw
 from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
-from bidsmask.cleaning.operator import Cleaned, clean
+from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
 from bidsmask.errors import DataError, Finding, UnusableImage
 from bidsmask.images.stream import varying_voxels
 from bidsmask.images.write import Space, nifti_bytes, space_of
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
-from bidsmask.signals.atlas import read_atlas
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
 from bidsmask.signals.extractor import Extractor
-from bidsmask.signals.regions import Regions, StatisticExtractor
 from bidsmask.signals.volumes import volumes_table
 from bidsmask.signals.voxels import VoxelExtractor
 
@@ -96,12 +93,35 @@ def peak_mb() -> float:
 
 @dataclass(frozen=True, eq=False)
 class SignalsTask:
-    """One extractor, and the signals that are made of it: one product for each cleaning."""
+    """One extractor, and the signals that are made of it: one product for each cleaning.
+
+    Attributes
+    ----------
+    extractor : Extractor
+    names : list of str
+        Of the columns of the signals.
+    columns : Product
+        What says more of them.
+    products : sequence of Product
+    sizes : (n_columns,) int array or None
+        Where the columns are the eigenvariates of what is extracted: how many each is of.
+    """
 
     extractor: Extractor
     names: list[str]
     columns: Product
     products: Sequence[Product]
+    sizes: npt.NDArray[np.intp] | None = None
+
+    def clean(
+        self, operator: TemporalOperator, raw: RawSignals, *, is_last: bool, n_threads: int
+    ) -> Cleaned:
+        """Return the signals after one cleaning, NaN in missing columns."""
+        if self.sizes is not None:
+            return clean_eigenvariates(operator, raw, self.sizes, n_threads)
+        cleaned = clean(operator, raw.values, raw.reference, overwrite=is_last, n_threads=n_threads)
+        cleaned.values[:, self.extractor.missing] = np.nan
+        return cleaned
 
 
 class Work:
@@ -206,48 +226,33 @@ class Work:
         sidecar = sidecars.volumes_sidecar(self.job, preparation, plan)
         self.publish(plan.volumes, [table_bytes(table)], sidecar)
 
-    def atlas(self, plan: AtlasPlan, mask: Mask) -> tuple[StatisticExtractor, list[str]] | None:
-        """Write the atlas as used and its coverage; return its extractor and column names.
+    def atlas(self, plan: AtlasPlan, mask: Mask) -> AtlasColumns | None:
+        """Write the atlas as used and its coverage; return its columns.
 
         None where all products of the atlas are up to date.
         """
-        if not any(self.is_wanted(one) for one in (plan.labels, plan.coverage, *plan.signals)):
+        if not any(self.is_wanted(one) for one in plan.products):
             return None
-        atlas = read_atlas(plan.choice.image)
-        columns = region_columns(atlas.values.tolist(), plan.names)
-        names = list(columns.names)
-        labels = atlas.on(mask.grid)
-        present = Regions.of_labels(labels, atlas.values, mask.voxels)
-        extractor = StatisticExtractor(present)
-        coverage = atlas.coverage(mask)
-        note_regions(self.notes, plan.choice, columns, coverage)
-        regions = pd.DataFrame({"index": atlas.values, "name": names})
-        if self.is_wanted(plan.labels):
-            choice = plan.choice
-            publish_atlas(self.job.dataset.output, choice.name, choice.image, choice.table)
-            contents = [nifti_bytes(labels, mask.grid, space=self.space), table_bytes(regions)]
+        choice, options = plan.choice, self.job.options
+        columns = atlas_columns(plan, mask, options.radius, self.notes)
+        if self.is_wanted(plan.columns):
+            output = self.job.dataset.output
+            publish_atlas(output, choice.name, choice.image, choice.table, choice.kind)
+        if plan.labels is not None and columns.labels is not None and self.is_wanted(plan.labels):
+            image = nifti_bytes(columns.labels, mask.grid, space=self.space)
+            contents = [image, table_bytes(columns.table)]
             self.publish(plan.labels, contents, sidecars.atlas_sidecar(self.job, plan))
         if self.is_wanted(plan.coverage):
-            table = regions.assign(voxels=present.sizes, coverage=np.round(coverage, 6))
+            coverage = np.round(columns.coverage, 6)
+            table = columns.table.assign(voxels=columns.sizes, coverage=coverage)
             sidecar = sidecars.coverage_sidecar(self.job, self.preparation, plan)
             self.publish(plan.coverage, [table_bytes(table)], sidecar)
-        return extractor, names
+        return columns
 
-    def signals(
-        self, mask: Mask, atlases: Sequence[tuple[StatisticExtractor, list[str]] | None]
-    ) -> None:
+    def signals(self, mask: Mask, atlases: Sequence[AtlasColumns | None]) -> None:
         """Read the series once and write all signals that are wanted."""
         preparation = self.preparation
-        tasks: list[SignalsTask] = []
-        if preparation.column_map is not None:
-            products = [plan.voxels for plan in preparation.cleanings if plan.voxels is not None]
-            if any(self.is_wanted(product) for product in products):
-                names = voxel_names(mask.n_voxels)
-                extractor = VoxelExtractor(mask)
-                tasks.append(SignalsTask(extractor, names, preparation.column_map, products))
-        for atlas, made in zip(preparation.atlases, atlases, strict=True):
-            if made is not None and any(self.is_wanted(product) for product in atlas.signals):
-                tasks.append(SignalsTask(*made, atlas.labels, atlas.signals))
+        tasks = self.tasks(mask, atlases)
         if not tasks:
             return
         fwhm_mm = self.job.options.smoothing_fwhm
@@ -262,14 +267,27 @@ class Work:
             for plan, product in wanted:
                 # The last cleaning may write over what no other needs any more.
                 is_last = product is wanted[-1][1]
-                cleaned = clean(
-                    plan.operator,
-                    raw.values,
-                    raw.reference,
-                    overwrite=is_last,
-                    n_threads=self.n_threads,
-                )
+                cleaned = task.clean(plan.operator, raw, is_last=is_last, n_threads=self.n_threads)
                 self.publish_signals(task, plan, product, raw, cleaned)
+
+    def tasks(self, mask: Mask, atlases: Sequence[AtlasColumns | None]) -> list[SignalsTask]:
+        """Return what has to be extracted."""
+        preparation = self.preparation
+        tasks: list[SignalsTask] = []
+        if preparation.column_map is not None:
+            products = [plan.voxels for plan in preparation.cleanings if plan.voxels is not None]
+            names = voxel_names(mask.n_voxels)
+            column_map = preparation.column_map
+            tasks.append(SignalsTask(VoxelExtractor(mask), names, column_map, products))
+        for plan, columns in zip(preparation.atlases, atlases, strict=True):
+            if columns is None:
+                continue
+            for statistic, of_cleanings in plan.signals.items():
+                extractor = columns.extractor(statistic)
+                sizes = columns.sizes if statistic == "eigenvariate" else None
+                task = SignalsTask(extractor, columns.names, plan.columns, of_cleanings, sizes)
+                tasks.append(task)
+        return [task for task in tasks if any(map(self.is_wanted, task.products))]
 
     def publish_signals(
         self,
@@ -281,8 +299,6 @@ class Work:
     ) -> None:
         """Write the signals of one extractor after one cleaning."""
         values = np.asarray(cleaned.values, np.float32)
-        if task.extractor.missing.any():
-            values[:, task.extractor.missing] = np.nan
         if self.job.options.keep_censored:
             kept = plan.censoring.kept
             rows = np.full((len(kept), values.shape[1]), np.nan, np.float32)

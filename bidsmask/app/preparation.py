@@ -96,19 +96,36 @@ class AtlasPlan:
     choice : AtlasChoice
     names : mapping of number to str
         Of the regions, by label.
+    n_columns : int
+        As far as headers and tables tell.
     identity : str
-        Of the image.
-    labels, coverage : Product
-    signals : tuple of Product
-        One for each CleaningPlan.
+        Of the image; of spheres also of their radius.
+    labels : Product or None
+        The regions on the grid of the run; of maps there is none.
+    coverage : Product
+    signals : mapping of str to tuple of Product
+        By statistic, one for each CleaningPlan.
     """
 
     choice: AtlasChoice
     names: Mapping[int | float, str]
+    n_columns: int
     identity: str
-    labels: Product
+    labels: Product | None
     coverage: Product
-    signals: tuple[Product, ...]
+    signals: Mapping[str, tuple[Product, ...]]
+
+    @property
+    def columns(self) -> Product:
+        """What says which region a column is."""
+        return self.labels or self.coverage
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """All that is written of the atlas, in the order of writing."""
+        labels = [self.labels] if self.labels is not None else []
+        signals = [product for products in self.signals.values() for product in products]
+        return (*labels, self.coverage, *signals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,11 +165,7 @@ class Preparation:
     def products(self) -> tuple[Product, ...]:
         """Everything that the Job writes, in the order of writing."""
         voxels = [plan.voxels for plan in self.cleanings if plan.voxels is not None]
-        regions = [
-            product
-            for plan in self.atlases
-            for product in (plan.labels, plan.coverage, *plan.signals)
-        ]
+        regions = [product for plan in self.atlases for product in plan.products]
         maps = [self.column_map] if self.column_map is not None else []
         volumes = [plan.volumes for plan in self.cleanings]
         masks = [self.mask.product] if self.mask.combination is None else []

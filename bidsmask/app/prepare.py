@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bidsmask.app.atlas_columns import LEAST_SQUARES, refuse_overlap, spheres_of
 from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
@@ -71,8 +72,8 @@ def prepare(job: Job) -> Preparation:
         for choice in cleaning_choices(options)
     )
     atlases = tuple(
-        plan_atlas(job, choice, cleanings, inputs, names, notes)
-        for choice in atlas_choices(options.atlas)
+        plan_atlas(job, choice, image, cleanings, inputs, names, notes)
+        for choice in atlas_choices(options.atlas, options.maps, options.seeds)
     )
     column_map = names.column_map(fingerprint("column map", inputs.mask))
     return Preparation(
@@ -167,7 +168,7 @@ def plan_cleaning(
         censoring=censoring,
         operator=operator,
         volumes=names.volumes(volumes, choice.name),
-        voxels=names.signals(signals, choice.name, None) if job.options.voxels else None,
+        voxels=names.voxels(signals, choice.name) if job.options.voxels else None,
     )
 
 
@@ -190,6 +191,7 @@ def signals_fingerprint(what: str, job: Job, choice: CleaningChoice, inputs: Inp
 def plan_atlas(
     job: Job,
     choice: AtlasChoice,
+    image: Image,
     cleanings: tuple[CleaningPlan, ...],
     inputs: Inputs,
     names: Names,
@@ -209,26 +211,45 @@ def plan_atlas(
             "atlas-space-unsaid",
             choice.image,
             "does not say its space in its name; it is taken to be that of the runs",
-            "Name it space-…_atlas-…_dseg.nii.gz to have that checked.",
+            "Name it space-…_atlas-… to have that checked.",
         )
-    region_names = read_region_names(choice.table) if choice.table else {}
     known = identity(choice.image)
     if not job.options.force:
         refuse_another(choice, known, job.dataset.output)
     tables = [identity(choice.table)] if choice.table else []
+    statistics = job.options.region_statistic if choice.kind != "maps" else (LEAST_SQUARES,)
+    if choice.kind == "spheres":
+        seeds, spheres = spheres_of(choice, job.options.radius)
+        if not job.options.allow_overlap:
+            refuse_overlap(choice, seeds, spheres, image.grid)
+        region_names = seeds.names
+        n_columns = len(seeds.indices)
+        known += f" radius {job.options.radius:g} mm" if job.options.radius is not None else ""
+    else:
+        region_names = read_region_names(choice.table) if choice.table else {}
+        n_columns = (
+            open_image(choice.image).n_volumes if choice.kind == "maps" else len(region_names)
+        )
     labels = fingerprint("atlas", known, tables, inputs.grid, spatial(job))
     coverage = fingerprint("coverage", labels, inputs.mask)
-    signals = tuple(
-        names.signals(
-            signals_fingerprint(coverage, job, plan.choice, inputs), plan.choice.name, choice.name
+    signals = {
+        statistic: tuple(
+            names.regions(
+                signals_fingerprint(f"{statistic} {coverage}", job, plan.choice, inputs),
+                plan.choice.name,
+                choice.name,
+                statistic,
+            )
+            for plan in cleanings
         )
-        for plan in cleanings
-    )
+        for statistic in statistics
+    }
     return AtlasPlan(
         choice=choice,
         names=region_names,
+        n_columns=n_columns,
         identity=known,
-        labels=names.atlas(labels, choice.name),
+        labels=names.atlas(labels, choice.name) if choice.kind != "maps" else None,
         coverage=names.coverage(coverage, choice.name),
         signals=signals,
     )

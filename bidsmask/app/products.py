@@ -115,13 +115,18 @@ class Names:
             fingerprint, "volumes", (".tsv",), {"desc": cleaning}, without=GRID_ENTITIES
         )
 
-    def signals(self, fingerprint: str, cleaning: str, atlas: str | None) -> Product:
-        """The signals of the voxels, or of the regions of an atlas."""
-        entities = {"atlas": atlas, "stat": "mean"} if atlas else {"seg": "voxels"}
+    def voxels(self, fingerprint: str, cleaning: str) -> Product:
+        """The signals of the voxels."""
+        return self._signals(fingerprint, {"seg": "voxels", "desc": cleaning})
+
+    def regions(self, fingerprint: str, cleaning: str, atlas: str, statistic: str) -> Product:
+        """The signals of the regions of an atlas."""
+        stat = statistic.replace("_", "")
+        return self._signals(fingerprint, {"atlas": atlas, "stat": stat, "desc": cleaning})
+
+    def _signals(self, fingerprint: str, entities: Mapping[str, str]) -> Product:
         extension = f".{self.job.options.format}"
-        return self._product(
-            fingerprint, "timeseries", (extension,), {**entities, "desc": cleaning}
-        )
+        return self._product(fingerprint, "timeseries", (extension,), entities)
 
     def _product(
         self,

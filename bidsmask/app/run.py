@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
+from bidsmask.app.atlas_columns import spheres_of
 from bidsmask.app.atlases import atlas_choices
 from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.container import container_of
@@ -110,7 +111,10 @@ def check_choices(options: Options) -> None:
     try:
         if options.mask_file is not None:
             open_image(options.mask_file)
-        for atlas in atlas_choices(options.atlas):
+        for atlas in atlas_choices(options.atlas, options.maps, options.seeds):
+            if atlas.kind == "spheres":
+                spheres_of(atlas, options.radius)
+                continue
             open_image(atlas.image)
             if atlas.table is not None:
                 read_region_names(atlas.table)

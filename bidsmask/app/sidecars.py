@@ -137,30 +137,48 @@ def column_map_sidecar(job: Job, preparation: Preparation, product: Product) -> 
 
 def atlas_sidecar(job: Job, plan: AtlasPlan) -> dict[str, Any]:
     """Return what is said of an atlas on the grid of the run."""
-    files = [plan.choice.image, *([plan.choice.table] if plan.choice.table else [])]
+    is_labels = plan.choice.kind == "labels"
+    how = "by nearest neighbour." if is_labels else "as spheres; where they overlap, the nearest."
     return {
-        "Description": f"Atlas {plan.choice.name} on the grid of the run, by nearest neighbour.",
-        "Sources": [job.dataset.uri(path) for path in files],
+        "Description": f"Atlas {plan.choice.name} on the grid of the run, {how}",
+        "Sources": atlas_sources(job, plan),
         **spatial(job),
+        **sphere_keys(plan),
         "AtlasIdentity": plan.identity,
-        "Fingerprint": plan.labels.fingerprint,
+        "Fingerprint": plan.columns.fingerprint,
     }
+
+
+def sphere_keys(plan: AtlasPlan) -> dict[str, Any]:
+    """Return what is said of the columns that only tables of spheres have."""
+    if plan.choice.kind != "spheres":
+        return {}
+    place = {"Description": "Place of the seed in the image's space.", "Units": "mm"}
+    radius = {"Description": "Of the sphere; the voxel nearest to the seed always counts."}
+    return {**dict.fromkeys("xyz", place), "radius": {**radius, "Units": "mm"}}
+
+
+def atlas_sources(job: Job, plan: AtlasPlan) -> list[str]:
+    """Return the files of an atlas as BIDS URIs."""
+    files = [plan.choice.image, *([plan.choice.table] if plan.choice.table else [])]
+    return [job.dataset.uri(path) for path in files]
 
 
 def coverage_sidecar(job: Job, preparation: Preparation, plan: AtlasPlan) -> dict[str, Any]:
     """Return what is said of the coverage of regions."""
+    where = atlas_sources(job, plan) if plan.labels is None else [job.dataset.uri(plan.labels.path)]
     return {
         "Description": "Share of each region that lies inside the mask and the field of view.",
-        "Sources": [
-            job.dataset.uri(plan.labels.path),
-            job.dataset.uri(preparation.mask.product.path),
-        ],
+        "Sources": [*where, job.dataset.uri(preparation.mask.product.path)],
         **mask_choices(preparation.mask),
         "AtlasIdentity": plan.identity,
         "index": {"Description": "Label of the region in the atlas."},
         "name": {"Description": "Name of the region, and of its column in the signals."},
-        "voxels": {"Description": "Voxels of the region that its signal is the mean of."},
-        "coverage": {"Description": "Share of the region's voxels in the atlas, 0 to 1."},
+        **sphere_keys(plan),
+        "voxels": {"Description": "Voxels of the region inside the mask."},
+        "coverage": {
+            "Description": "Share of the region's voxels in the atlas, or of the map's sum, 0 to 1."
+        },
         "Fingerprint": plan.coverage.fingerprint,
     }
 
@@ -213,9 +231,16 @@ def signals_sidecar(
     run, operator, choice = job.run, plan.operator, plan.choice
     sources = [path for path in (run.path, run.confounds) if path]
     displacement = mean_displacement(preparation)
-    is_voxels = product is plan.voxels
-    atlas = next((one for one in preparation.atlases if one.labels is column_map), None)
-    what = "each voxel of the mask" if is_voxels else "each region of the atlas"
+    atlas = next((one for one in preparation.atlases if one.columns is column_map), None)
+    what = "each voxel of the mask"
+    statistic = {}
+    if atlas is not None:
+        what = {"labels": "each region", "maps": "each map", "spheres": "each sphere"}[
+            atlas.choice.kind
+        ] + " of the atlas"
+        statistic["Statistic"] = next(
+            name for name, products in atlas.signals.items() if product in products
+        )
     return {
         "Description": f"Cleaned signal of {what}: a column each, a row per volume.",
         "SamplingFrequency": 1 / preparation.t_r_s,
@@ -229,7 +254,7 @@ def signals_sidecar(
         "ColumnMap": job.dataset.uri(column_map.path),
         "VolumesFile": job.dataset.uri(plan.volumes.path),
         "Rows": "all volumes" if job.options.keep_censored else "kept volumes",
-        **({} if is_voxels else {"Statistic": "mean"}),
+        **statistic,
         "Units": UNITS[choice.cleaning.standardize],
         "SmoothingFWHM": job.options.smoothing_fwhm,
         "Cleaning": {

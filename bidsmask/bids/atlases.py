@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bidsmask.bids.tables import MISSING, read_lines, read_text
 from bidsmask.errors import MissingInput, UnusableTable
@@ -17,8 +18,17 @@ Label = int | float
 
 # In the order in which they are looked for. `label` is an index in some tables and a name in
 # others: it is the index only where no other column can be.
-INDEX_COLUMNS = ("index", "id", "value", "label_id", "roi", "number", "label")
-NAME_COLUMNS = ("name", "label", "region", "region_name", "roi_name", "label_name", "structure")
+INDEX_COLUMNS = ("index", "id", "value", "label_id", "roi", "number", "component", "label")
+NAME_COLUMNS = (
+    "name",
+    "label",
+    "region",
+    "region_name",
+    "roi_name",
+    "label_name",
+    "structure",
+    "difumo_names",
+)
 _HEMISPHERE_COLUMNS = ("hemisphere", "hemi")
 
 _FORMS = (
@@ -73,10 +83,23 @@ def _inherited(image: Path, stem: str) -> Path | None:
     return found if found and shared(found) else None
 
 
-def atlas_copy(output: Path, name: str, image: Path) -> Path:
-    """Return where an output keeps the image of an atlas, as it was used."""
-    extension = ".nii.gz" if image.name.lower().endswith(".gz") else ".nii"
-    return output / "atlases" / f"atlas-{name}_dseg{extension}"
+AtlasKind = Literal["labels", "maps", "spheres"]
+_SUFFIXES: dict[AtlasKind, str] = {"labels": "dseg", "maps": "probseg", "spheres": "seeds"}
+
+
+def atlas_copy(output: Path, name: str, file: Path, kind: AtlasKind = "labels") -> Path:
+    """Return where an output keeps the image of an atlas, or its seeds, as it was used."""
+    extension = file.suffix.lower()
+    if kind != "spheres":
+        extension = ".nii.gz" if extension == ".gz" else ".nii"
+    return output / "atlases" / f"atlas-{name}_{_SUFFIXES[kind]}{extension}"
+
+
+def other_copies(output: Path, name: str, kind: AtlasKind) -> list[Path]:
+    """Return the files that an output keeps of atlases of this name, but of another kind."""
+    others = [suffix for one, suffix in _SUFFIXES.items() if one != kind]
+    found = (output / "atlases").glob(f"atlas-{name}_*")
+    return sorted(path for path in found if path.name.split(".")[0].endswith(tuple(others)))
 
 
 def read_region_names(path: Path) -> dict[Label, str]:

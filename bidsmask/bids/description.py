@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bidsmask._version import __version__
-from bidsmask.bids.atlases import atlas_copy
+from bidsmask.bids.atlases import AtlasKind, atlas_copy
 from bidsmask.bids.dataset import (
     APP,
     DESCRIPTION,
@@ -75,7 +75,8 @@ For each run of each participant, in `sub-*/[ses-*/]func`, masks in `anat`, too:
   voxel signals, counted from 1.
 - `*_seg-voxels_*timeseries.tsv`: cleaned signals, one column for each voxel of the mask.
 - `*_atlas-NAME_*dseg.nii.gz`: the atlas on the grid of the run.
-- `*_atlas-NAME_*timeseries.tsv`: cleaned signals, one column for each region of the atlas.
+- `*_atlas-NAME_*timeseries.tsv`: cleaned signals, one column for each region, map or seed of
+  the atlas; `stat-` says what of its voxels.
 - `*_atlas-NAME_*stat-coverage_bold.tsv`: the share of each region that lies inside the mask and
   the field of view.
 - `*_volumes.tsv`: one row for each volume of the run: when it was, whether it was kept, and if
@@ -188,10 +189,12 @@ def publish_participants(output: Path, origin: Origin) -> list[Finding]:
     return findings
 
 
-def publish_atlas(output: Path, name: str, image: Path, table: Path | None) -> None:
+def publish_atlas(
+    output: Path, name: str, image: Path, table: Path | None, kind: AtlasKind = "labels"
+) -> None:
     """Keep an atlas as it was used: the very image and table, below `atlases/`.
 
-    BIDS also wants an `atlas-NAME_description.json` at the root for each `atlas-NAME`.
+    BIDS also wants an `atlas-NAME_description.json` at the root for each `atlas-NAME` of an image.
 
     Parameters
     ----------
@@ -199,17 +202,21 @@ def publish_atlas(output: Path, name: str, image: Path, table: Path | None) -> N
     name : str
         The value of the entity: letters, digits and `+`.
     image, table : Path
-        Of the atlas; None for a table that there is not.
+        Of the atlas; None for a table that there is not. Of spheres the first is their seeds.
+    kind : {"labels", "maps", "spheres"}
     """
     about = {"Name": "Atlases as used", "BIDSVersion": BIDS_VERSION, "DatasetType": "atlas"}
-    copy = atlas_copy(output, name, image)
+    copy = atlas_copy(output, name, image, kind)
     _publish_changed(copy.with_name(DESCRIPTION), json_bytes(about))
     try:
         _publish_changed(copy, image.read_bytes())
         if table is not None:
-            _publish_changed(copy.with_name(f"atlas-{name}_dseg{table.suffix}"), table.read_bytes())
+            stem = copy.name.split(".")[0]
+            _publish_changed(copy.with_name(stem + table.suffix), table.read_bytes())
     except OSError as error:
         raise DamagedFile(image, f"cannot be kept ({error.strerror})") from error
+    if kind == "maps":
+        return  # no image of maps is written, and the validator wants one for a description
     description = {"AtlasName": name, "License": "unknown"}
     _publish_changed(output / f"atlas-{name}_description.json", json_bytes(description))
 

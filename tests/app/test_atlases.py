@@ -41,5 +41,5 @@ def test_a_table_that_was_not_fetched_is_named_too(tmp_path: Path) -> None:
 
 
 def test_of_another_atlas_the_path_may_be_wrong(tmp_path: Path) -> None:
-    with pytest.raises(MissingInput, match="Is the path of --atlas right"):
+    with pytest.raises(MissingInput, match="Is its path right"):
         atlas_choices((str(tmp_path / "atlas.nii.gz"),))
