@@ -168,7 +168,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         if not (folder / SEEDS).exists():
-            make(folder, given.volumes, given.voxel_mm, given.only)
+            # In a process of its own: a peak of memory is inherited by those started later.
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                pool.apply(make, (folder, given.volumes, given.voxel_mm, given.only))
         return compare(folder, given.only)
 
 
