@@ -13,8 +13,11 @@ from bidsmask.app.preparation import MaskPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
+from bidsmask.images.stream import N_BUFFERS
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.strategies import STRATEGIES
+from bidsmask.signals.extract import BLOCK_VOLUMES
+from bidsmask.signals.regions import REDUCERS
 
 # Measured on Linux with Python 3.11: the program once it found the runs, and a process that
 # works on one, with all that it imported.
@@ -23,11 +26,20 @@ PROGRAM_MB, PROCESS_MB = 137, 90
 # atlas's own grid (four float64), of a template's, and of the mask where each column is described.
 BYTES_PER_GRID_VOXEL = 42
 BYTES_PER_ATLAS_VOXEL = 33
+BYTES_PER_MAP_VOXEL = 14  # and the buffers of the stream
 BYTES_PER_TEMPLATE_VOXEL = 18
 BYTES_PER_COLUMN = 520
 # A template's head laid onto an image, and bent onto it, too, MB; and for each voxel of the
 # lattice of 1.5 to 2 mm on which the brain is decided.
 LAID_MB, BENT_MB, BYTES_PER_LATTICE_VOXEL = 110, 190, 54
+# Weights of maps for each voxel of the mask: 8 bytes a map, or 12 a value where few are not 0.
+BYTES_PER_VOXEL_OF_MAPS = 150
+MOST_BYTES_OF_MAPS = 512
+# Their products with one another, for each pair.
+BYTES_PER_PAIR_OF_MAPS = 32
+# Volumes on their way to the extractors, in float32 and taken apart; and, where a statistic is not
+# linear, in float64.
+BYTES_PER_VALUE_READ, BYTES_PER_VALUE_READ_WHOLE = 8, 24
 # A block of columns while a thread cleans it: one float32 and two float64 of each value.
 BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20
 # Text on its way to the disk: 8 bytes for each byte of values, in up to three pieces of 8 MB.
@@ -48,7 +60,9 @@ class Need:
     before_mb : float
         The most that is taken before any signal is read: for the column map, an atlas.
     rows_mb : float
-        Volumes x columns of all signals, and copies of them.
+        Volumes x columns of all signals, and copies of them; what makes signals of maps.
+    reading_mb : float
+        The volumes that extractors are given at a time.
     text_mb : float
         Signals on their way to the disk.
     block_mb, n_blocks : float
@@ -58,6 +72,7 @@ class Need:
     grid_mb: float
     before_mb: float = 0.0
     rows_mb: float = 0.0
+    reading_mb: float = 0.0
     text_mb: float = 0.0
     block_mb: float = 0.0
     n_blocks: float = 0.0
@@ -65,7 +80,7 @@ class Need:
     def process_mb(self, n_threads: int) -> float:
         """Return the peak of a process that does the Job with so many threads, MB."""
         blocks_mb = min(n_threads, self.n_blocks) * self.block_mb
-        signals_mb = self.rows_mb + max(blocks_mb, self.text_mb)
+        signals_mb = self.rows_mb + max(self.reading_mb, blocks_mb, self.text_mb)
         return PROCESS_MB + self.grid_mb + max(self.before_mb, signals_mb)
 
     def in_all_mb(self, n_runs: int, resources: Resources) -> float:
@@ -115,16 +130,25 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
             before.append(1e6 * (brain_mb(plan, image.grid) - grid_mb))
     for atlas in preparation.atlases:
         if atlas.choice.kind != "spheres" and not set(atlas.products).isdisjoint(stale):
-            own_grid = open_image(atlas.choice.image).grid
-            before.append(BYTES_PER_ATLAS_VOXEL * own_grid.n_voxels)
+            own = open_image(atlas.choice.image)
+            each = BYTES_PER_ATLAS_VOXEL
+            if atlas.choice.kind == "maps":
+                each = BYTES_PER_MAP_VOXEL + N_BUFFERS * own.dtype.itemsize
+            before.append(each * own.grid.n_voxels)
     voxels = [plan.voxels for plan in preparation.cleanings]
     tasks: list[tuple[float, int, Sequence[Product | None]]] = [(n_voxels, 4, voxels)]
+    block = BYTES_PER_VALUE_READ
     for atlas in preparation.atlases:
         for statistic, signals in atlas.signals.items():
             # An eigenvariate is taken of the voxels, of which about all are in some region.
             is_of_voxels = statistic == "eigenvariate"
             one = (n_voxels, 4) if is_of_voxels else (float(atlas.n_columns), 8)
             tasks.append((*one, signals))
+            if statistic in REDUCERS and not set(signals).isdisjoint(stale):
+                block = BYTES_PER_VALUE_READ_WHOLE
+    maps = [one for one in preparation.atlases if one.choice.kind == "maps"]
+    wanted = [one.n_columns for one in maps if not set(one.products).isdisjoint(stale)]
+    of_maps = sum(bytes_of_maps(n_maps, n_voxels) for n_maps in wanted)
     held = copied = largest = 0.0
     for n_columns, itemsize, products in tasks:
         n_wanted = sum(product in stale for product in products)
@@ -136,7 +160,8 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     return Need(
         grid_mb=grid_mb,
         before_mb=max(before) / 1e6,
-        rows_mb=(held + copied) / 1e6,
+        rows_mb=(held + copied + of_maps) / 1e6,
+        reading_mb=block * min(BLOCK_VOLUMES, image.n_volumes) * n_voxels / 1e6 if held else 0.0,
         text_mb=min(TEXT_FACTOR * held, TEXT_BYTES) / 1e6,
         block_mb=BLOCK_BYTES * min(largest, BLOCK_COLUMNS) * image.n_volumes / 1e6,
         n_blocks=math.ceil(largest / BLOCK_COLUMNS),
@@ -149,6 +174,12 @@ def brain_mb(plan: MaskPlan, grid: Grid) -> float:
     lattice_mm3 = np.clip(grid.voxel_sizes_mm.min(), 1.5, 2) ** 3
     n_voxels = grid.n_voxels * grid.voxel_volume_mm3 / lattice_mm3
     return float(own_mb + BYTES_PER_LATTICE_VOXEL * n_voxels / 1e6)
+
+
+def bytes_of_maps(n_maps: int, n_voxels: float) -> float:
+    """Return about what maps take at the voxels of a mask."""
+    each = min(8 * n_maps, MOST_BYTES_OF_MAPS) + BYTES_PER_VOXEL_OF_MAPS
+    return each * n_voxels + BYTES_PER_PAIR_OF_MAPS * n_maps**2
 
 
 def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> float:

@@ -21,7 +21,8 @@ from bidsmask.app.prepare import prepare
 from bidsmask.bids.dataset import find_dataset
 from tests.make_app import run_app
 from tests.make_demo import atlas_of, demo_dataset
-from tests.make_images import REAL_BOLD, SHARED
+from tests.make_images import REAL_BOLD, SHARED, write_image
+from tests.make_regions import blob_maps
 from tests.make_runs import brain, write_atlas, write_dataset
 
 SHAPE = (30, 30, 30)
@@ -76,6 +77,18 @@ def test_regions_need_little(needed, tmp_path):
     atlas = write_atlas(tmp_path, shape=SHAPE)
     assert needed("--atlas", str(atlas)) < 4 * 8 * 10_000 * 10 / 1e6
     assert needed("--atlas", str(atlas), n_volumes=2) == pytest.approx(33 * 30**3 / 1e6)
+
+
+def test_maps_are_held_at_the_voxels_of_the_mask(needed, tmp_path):
+    maps = write_image(tmp_path / "maps.nii.gz", blob_maps(20, shape=SHAPE))
+    need = needed("--maps", str(maps), n_volumes=2)
+    assert need == pytest.approx((20 * 8 + 150) * N_VOXELS / 1e6, rel=0.2)
+
+
+def test_an_eigenvariate_needs_the_voxels(needed, tmp_path):
+    words = ("--atlas", str(write_atlas(tmp_path, shape=SHAPE)), "--region-statistic")
+    assert needed(*words, "eigenvariate") == pytest.approx(needed())
+    assert needed(*words, "eigenvariate", "median") > needed()
 
 
 def test_masks_alone_need_their_grid(needed):
