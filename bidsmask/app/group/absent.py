@@ -21,6 +21,7 @@ from bidsmask.app.options import Options
 from bidsmask.app.plan import selection
 from bidsmask.bids.dataset import participant_folders
 from bidsmask.bids.entities import Entities, natural_order
+from bidsmask.bids.outputs import SHARED_MASKS
 from bidsmask.errors import Finding
 from bidsmask.images.source import open_regular
 
@@ -102,6 +103,12 @@ def is_run(job: str) -> bool:
     return "_" in job and "." not in job
 
 
+def is_combination(job: str) -> bool:
+    """Return whether a job is a mask that several runs share, or their probability map."""
+    desc = Entities.parse(job).get("desc") or ""
+    return desc.lower().endswith((*SHARED_MASKS, "share"))
+
+
 def is_selected(job: str, options: Options) -> bool:
     """Return whether the labels select a job; a participant as a whole they always do."""
     return not is_run(job) or is_wanted(Entities.parse(job), selection(options))
@@ -151,7 +158,11 @@ def read_ledger(path: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def job_of(line: bytes) -> Iterator[tuple[str, str | None]]:
-    """Yield the job of a line of a ledger, if it tells of one."""
+    """Yield the job of a line of a ledger, if it tells of one.
+
+    The mask of a run, where that was made first, is the run; a mask that several runs share is
+    none: each of them has failed where it could not be made.
+    """
     try:
         told = json.loads(line)
         job, status, findings = told["job"], told["status"], told["findings"]
@@ -159,6 +170,6 @@ def job_of(line: bytes) -> Iterator[tuple[str, str | None]]:
         reason = f"{Path(str(errors[0].get('where'))).name} {errors[0].get('problem')}"
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return
-    if participant_of(job):
+    if participant_of(job) and not is_combination(job):
         short = "".join(filter(str.isprintable, reason))[:LONGEST_REASON]
-        yield job, short if status == "failed" else None
+        yield job.removesuffix("_mask"), short if status == "failed" else None

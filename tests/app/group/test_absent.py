@@ -87,6 +87,19 @@ def test_a_job_that_failed_and_was_done_since_is_not_told(output):
     )
 
 
+def test_of_runs_that_share_a_mask_each_is_told_until_it_is_done(output):
+    space = "sub-2_space-X_desc-epi"
+    failed = {f"{space}{one}": "has two grids" for one in ("Union", "Signal", "Share")}
+    failed |= {"sub-2_task-a_space-X": "has no signals", "sub-3_task-a_space-X_mask": "is cut"}
+    write_ledger(output, 1, {"sub-2_task-a_space-X_mask": None, **failed})
+    assert {where: "1 job failed" in said for where, said in warnings(output).items()} == {
+        "sub-2": True,
+        "sub-3": True,
+    }
+    write_ledger(output, 2, {"sub-2_task-a_space-X": None, "sub-3_task-a_space-X": None})
+    assert warnings(output) == {}
+
+
 def test_what_failed_under_another_name_is_mended_by_a_later_run(output):
     write_ledger(output, 1, {"sub-2": "is a riddle", "sub-3_task-rest_bold.nii.gz": "is none"})
     assert list(warnings(output)) == ["sub-2", "sub-3"]
