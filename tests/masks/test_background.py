@@ -94,6 +94,7 @@ def test_a_real_run_gives_nilearns_voxels() -> None:
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.skipif(not REFERENCES, reason="the shared data are not here")
 @pytest.mark.parametrize("path", REFERENCES, ids=lambda path: path.name)
 def test_a_real_head_gives_nilearns_voxels(path: Path) -> None:
     for options in ({}, {"connected": True, "opening": 2}):
