@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,10 +216,11 @@ def _table(found: Regions, choice: AtlasChoice, grid: Grid) -> tuple[pd.DataFram
     if found.peaks is not None:
         names = {**{key: f"map-{key}" for key in missing}, **names}
     of_source = dict(zip(known, region_columns(known, names).names, strict=True))
+    times, before = Counter(keys), Counter[int]()
     parts: dict[Label, str] = {}
     for number, key in enumerate(keys, start=1):
-        before = keys[: number - 1].count(key)
-        parts[number] = of_source[key] if keys.count(key) == 1 else f"{of_source[key]}_{before + 1}"
+        before[key] += 1
+        parts[number] = of_source[key] + (f"_{before[key]}" if times[key] > 1 else "")
     table: dict[str, Any] = {
         "index": range(1, len(keys) + 1),
         "name": region_columns(parts, parts).names,
