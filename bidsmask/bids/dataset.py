@@ -47,6 +47,8 @@ class Dataset:
         The name of each derivative root in BIDS URIs; empty for the names of the folders.
     findings : tuple of Finding
         What the user should know about the roots.
+    only_raw : tuple of {"func", "anat"}
+        Wanted datatypes of which no derivative root holds images: their raw ones are taken.
     """
 
     raw: Path | None
@@ -54,6 +56,7 @@ class Dataset:
     output: Path
     names: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    only_raw: tuple[str, ...] = ()
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -166,12 +169,15 @@ def find_dataset(
     for root in roots:
         unique.setdefault(root.resolve(), root)
     roots = list(unique.values())
+    is_raw = kind == "raw" and derivatives is None
+    only_raw = [one for one in datatypes if not any(holds_preprocessed(r, [one]) for r in roots)]
     return Dataset(
         raw=bids_dir if kind == "raw" else None,
         derivatives=tuple(roots),
         output=output,
         names=tuple(_name(root) for root in roots),
         findings=tuple(_undescribed(root) for root in roots if read_description(root) is None),
+        only_raw=tuple(only_raw) if is_raw else (),
     )
 
 

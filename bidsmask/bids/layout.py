@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 from bidsmask.bids import companions
@@ -23,8 +24,8 @@ def find_runs(
 ) -> tuple[list[Run], list[Finding]]:
     """Find the runs of one participant.
 
-    With derivatives, these are their preprocessed images (`desc-preproc_bold`, `…_T1w`) in every
-    space; without, the raw ones, each echo on its own.
+    Where derivatives hold images of a datatype, these are the preprocessed ones
+    (`desc-preproc_bold`, `…_T1w`) in every space; else the raw ones, each echo on its own.
 
     Parameters
     ----------
@@ -44,12 +45,15 @@ def find_runs(
     """
     selection = selection or Selection()
     folders = [Folder(root, participant, selection.filters) for root in dataset.derivatives]
+    only_raw = set(dataset.only_raw if folders else selection.datatypes) & {*selection.datatypes}
     raw = None
     if dataset.raw is not None:
-        raw = Folder(dataset.raw, participant, {} if folders else selection.filters)
-    search = _Search(participant, selection, raw, bool(folders))
-    for folder in folders or ([raw] if raw else []):
-        search.look_into(folder)
+        raw = Folder(dataset.raw, participant, selection.filters if only_raw else {})
+    search = _Search(participant, selection, raw, only_raw)
+    for folder in folders:
+        search.look_into(folder, {*selection.datatypes} - only_raw)
+    if raw is not None and only_raw:
+        search.look_into(raw, only_raw)
     return search.runs_in_order(), search.all_findings()
 
 
@@ -57,20 +61,20 @@ class _Search:
     """The search for one participant's runs: what was found so far, and what to say of it."""
 
     def __init__(
-        self, participant: str, selection: Selection, raw: Folder | None, in_derivatives: bool
+        self, participant: str, selection: Selection, raw: Folder | None, only_raw: Collection[str]
     ) -> None:
         self.participant = participant
         self.selection = selection
         self.raw = raw
-        self.in_derivatives = in_derivatives
+        self.only_raw = only_raw
         self.images: dict[object, File] = {}
         self.seen: set[str] = set()
         self.runs: list[Run] = []
         self.findings: list[Finding] = []
         self.left_out: Counter[str] = Counter()
 
-    def look_into(self, folder: Folder) -> None:
-        """Take the runs of one root."""
+    def look_into(self, folder: Folder, datatypes: Collection[str]) -> None:
+        """Take the runs of some datatypes in one root."""
         for path in folder.unreadable:
             self.findings.append(
                 Finding(
@@ -82,7 +86,7 @@ class _Search:
                     self.participant,
                 )
             )
-        for datatype in sorted(self.selection.datatypes):
+        for datatype in sorted(datatypes):
             for file in sorted(folder.of_datatype(datatype), key=_depth_first):
                 self._look_at(file, folder)
 
@@ -143,7 +147,7 @@ class _Search:
             return self._kind_of_other(file)
         if entities.get("part") in ("phase", "real", "imag"):
             return "part-phase"
-        if self.in_derivatives and not is_preprocessed(entities):
+        if file.datatype not in self.only_raw and not is_preprocessed(entities):
             return "other-desc"
         return "image"
 
@@ -151,7 +155,7 @@ class _Search:
         """Return a kind of note for an image that is no BOLD series, T1w or T2w, else ``."""
         if file.datatype == "func":
             return "sbref" if file.entities.suffix == "sbref" else ""
-        return "" if self.in_derivatives else "other-anatomy"
+        return "other-anatomy" if file.datatype in self.only_raw else ""
 
     def _add(self, file: File, folder: Folder) -> None:
         """Make a run of a series, or say why not."""
@@ -226,8 +230,9 @@ class _Search:
     def _nothing(self, datatype: str) -> Finding:
         """Say that a participant has no image of a datatype, or none that is preprocessed."""
         what = "BOLD series" if datatype == "func" else "T1w or T2w image"
+        in_derivatives = datatype not in self.only_raw
         is_in_raw = (
-            self.in_derivatives
+            in_derivatives
             and self.raw is not None
             and any(
                 file.is_image and DATATYPES.get(file.entities.suffix) == datatype
@@ -240,7 +245,7 @@ class _Search:
             f"sub-{self.participant}",
             f"has a raw {what}, but no preprocessed one"
             if is_in_raw
-            else f"has no {'preprocessed ' if self.in_derivatives else ''}{what}",
+            else f"has no {'preprocessed ' if in_derivatives else ''}{what}",
             "Run fMRIPrep for this participant." if is_in_raw else "",
             self.participant,
         )

@@ -247,7 +247,13 @@ def test_derivatives_of_anatomy_alone_are_input_where_anatomy_is_wanted(tmp_path
     for datatypes, expected in ((("func",), ()), (ANAT, (smriprep,)), (BOTH, (smriprep,))):
         dataset = find_dataset(root, None, tmp_path / "out", datatypes)
         assert dataset.derivatives == expected
-    names, findings = found(dataset, BOTH)
+    filters = {"bold": {"task": "a"}, "t1w": {"space": None}}
+    assert found(dataset, BOTH, filters=filters) == (
+        ["sub-01_desc-preproc_T1w.nii.gz", "sub-01_task-a_bold.nii.gz"],
+        {},
+    )
+    given = find_dataset(root, [smriprep], tmp_path / "out", BOTH)
+    names, findings = found(given, BOTH)
     assert names == ["sub-01_desc-preproc_T1w.nii.gz"]
     assert "has a raw BOLD series, but no preprocessed one" in findings["no-derivatives"]
 
@@ -260,4 +266,14 @@ def test_derivatives_of_series_alone_leave_the_raw_anatomy(tmp_path):
     assert dataset.derivatives == ()
     assert found(dataset)[0] == ["sub-01_T1w.nii.gz"]
     dataset = find_dataset(root, None, tmp_path / "out", BOTH)
-    assert "has a raw T1w or T2w image" in found(dataset, BOTH)[1]["no-derivatives"]
+    series = "sub-01_task-a_space-MNI152NLin2009cAsym_desc-preproc_bold.nii.gz"
+    assert found(dataset, BOTH)[0] == ["sub-01_T1w.nii.gz", series]
+
+
+def test_where_others_have_preprocessed_anatomy_a_raw_one_is_named_and_not_taken(tmp_path):
+    others = "derivatives/smriprep/sub-02/anat/sub-02_desc-preproc_T1w.nii.gz"
+    root = write_tree(tmp_path / "study", [f"{STEM}_T1w.nii.gz", others])
+    write_tree(root, {"dataset_description.json": RAW})
+    names, findings = found(find_dataset(root, None, tmp_path / "out", ANAT))
+    assert names == []
+    assert "has a raw T1w or T2w image" in findings["no-derivatives"]
