@@ -132,12 +132,16 @@ def _parts(values: npt.NDArray[Any], sizes: IntArray) -> Iterator[npt.NDArray[An
 
 def _median(values: Matrix, sizes: IntArray) -> Matrix:
     """Return the middle of each region's values, or the mean of the two in the middle."""
-    for part, size in zip(_parts(values, sizes), sizes.tolist(), strict=True):
-        part.partition(((size - 1) // 2, size // 2), axis=1)
-    starts = np.cumsum(sizes) - sizes
-    low, high = starts + (sizes - 1) // 2, starts + sizes // 2
-    middle: Matrix = (values[:, low] + values[:, high]) / 2
-    return middle
+    return np.transpose([_middle(part) for part in _parts(values, sizes)])
+
+
+def _middle(part: Matrix) -> Matrix:
+    """Return the median of each row, whose values are put in another order."""
+    half = part.shape[1] // 2
+    # Around one place: 0.5 ms for 172,000 values. Around both of the middle it takes 2 ms.
+    part.partition(half, axis=1)
+    high: Matrix = part[:, half]
+    return high if part.shape[1] % 2 else (part[:, :half].max(axis=1) + high) / 2
 
 
 def _variance(values: Matrix, sizes: IntArray) -> Matrix:
