@@ -72,7 +72,8 @@ def read_maps(path: Path, mask: Mask) -> Maps:
     rows, totals, inside = [], [], []
     for stored in stream(image):
         values = image.scale(stored)
-        places = np.flatnonzero(values)
+        # Of truth values four times as fast as of float32.
+        places = np.flatnonzero(values != 0)
         there = values[places].astype(np.float64)
         there[~np.isfinite(there)] = 0
         totals.append(np.abs(there).sum())
@@ -85,7 +86,7 @@ def read_maps(path: Path, mask: Mask) -> Maps:
         raise UnusableImage(path, "holds no map: every value is 0", "Is it the right image?")
     weights = sparse.csr_array(sparse.vstack(rows, "csr"))
     if moving is not None:
-        weights = sparse.csr_array(weights @ moving[:, needed].T)
+        weights = sparse.csr_array(weights @ narrowed(moving, needed).T)
         weights.eliminate_zeros()
     return Maps(weights, np.array(inside) / np.where(totals, totals, 1))
 
@@ -118,7 +119,7 @@ class MapExtractor:
         self.n_columns = weights.shape[0]
         self.dtype: np.dtype[np.floating] = np.dtype(np.float64)
         self.missing = np.diff(weights.indptr) == 0
-        own = sparse.csr_array(weights[:, support])
+        own = narrowed(weights, support)
         # Above this a dense product takes less time than a sparse one, and little more memory.
         self._weights = own.toarray() if own.nnz > DENSE * np.prod(own.shape) else own
         self._inverse = np.zeros((self.n_columns, self.n_columns))
@@ -142,6 +143,14 @@ def used_columns(matrix: sparse.csr_array) -> npt.NDArray[np.intp]:
     is_used = np.zeros(matrix.shape[1], bool)
     is_used[matrix.indices] = True
     return np.flatnonzero(is_used)
+
+
+def narrowed(matrix: sparse.csr_array, columns: npt.NDArray[np.intp]) -> sparse.csr_array:
+    """Return a sparse array with its used columns alone, in the time of one look at its values."""
+    place = np.zeros(matrix.shape[1], matrix.indices.dtype)
+    place[columns] = np.arange(len(columns))
+    parts = (matrix.data, place[matrix.indices], matrix.indptr)
+    return sparse.csr_array(parts, (matrix.shape[0], len(columns)))
 
 
 def _inverse(
