@@ -67,8 +67,10 @@ def read_maps(path: Path, mask: Mask) -> Maps:
     needed = flat_indices(mask.ijk, mask.grid.shape) if moving is None else used_columns(moving)
     column = np.full(image.grid.n_voxels, -1, np.int32)
     column[needed] = np.arange(len(needed))
-    seen = resample_nearest(mask.voxels.astype(np.uint8), mask.grid, image.grid)
-    is_seen = seen.ravel(order="F") != 0
+    seen = mask.voxels
+    if not is_here:
+        seen = resample_nearest(seen.astype(np.uint8), mask.grid, image.grid) != 0
+    is_seen = seen.ravel(order="F")
     rows, totals, inside = [], [], []
     for stored in stream(image):
         values = image.scale(stored)
