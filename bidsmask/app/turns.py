@@ -67,7 +67,7 @@ def plan_combinations(masks: Sequence[tuple[Job, Step]], options: Options) -> It
             alone.append(job.run)
         else:
             together[shared_by(job.run, options)].append((job, step))
-    if options.combine_masks:
+    if alone and options.combine_masks:
         yield Step("", findings=tuple(map(not_combined, alone)))
     for some in together.values():
         found = [(job.run, member_of(job, step, options)) for job, step in some]
