@@ -1,10 +1,11 @@
-"""How right the masks are: Dice against trusted masks of real heads, for every strategy asked for.
+"""How right the masks are: Dice against masks of real heads, for every strategy asked for.
 
     python benchmarks/masks.py ../shared/data [--strategies brain epi automask] [--only NAME ...]
 
-One image at a time, each in a process of its own: seconds of the clock and of the processor,
-and peak memory, of the masking alone without the reading. A template's own image gets another
-template as its prior. The medians are those of the masks that are trusted.
+Prints the table of docs/masks.md. One image at a time, each in a process of its own; of the first
+strategy the seconds of the processor, for the mask and the prior without the reading, and the
+peak of memory. A template's own image gets another template as its prior. The medians are those
+of the masks that are trusted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import csv
 import multiprocessing
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from bidsmask.masks.brain import brain_mask
 from bidsmask.masks.brain_prior import HEADS, TEMPLATE, Contrast, Prior
 from bidsmask.masks.strategies import STRATEGIES, compute_mask
 
-COMPUTED = tuple(name for name, one in STRATEGIES.items() if one.compute is not None)
+COMPUTED = sorted((name for name, one in STRATEGIES.items() if one.compute), key="brain".__ne__)
 OTHER_TEMPLATE = "MNI152NLin6Asym"
 
 
@@ -59,7 +60,6 @@ class Score:
     """What one strategy made of one head."""
 
     dice: float
-    seconds: float
     cpu_seconds: float
     peak_mb: float
     remark: str = ""
@@ -102,7 +102,7 @@ def score(data: Path, reference: Reference, strategy: str) -> Score:
     values, grid = read(reference.image)
     truth = read(reference.mask)[0] > 0.5
     remark = ""
-    start, cpu = time.perf_counter(), time.process_time()
+    start = time.process_time()
     try:
         if strategy == "brain":
             prior = read_prior(data, reference.template, reference.contrast)
@@ -113,49 +113,61 @@ def score(data: Path, reference: Reference, strategy: str) -> Score:
             voxels = compute_mask(strategy, values, grid, {}, reference.image).voxels
     except BidsmaskError as error:
         voxels, remark = np.zeros(grid.shape, bool), str(error)
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
+    cpu_seconds = time.process_time() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Score(dice(voxels, truth), seconds, cpu_seconds, peak_mb, remark)
+    return Score(dice(voxels, truth), cpu_seconds, peak_mb, remark)
 
 
-def scores(
-    data: Path, references: list[Reference], strategy: str
-) -> Iterator[tuple[Reference, Score]]:
-    """Yield the score of each reference, each from a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    for reference in references:
-        with context.Pool(1) as pool:
-            yield reference, pool.apply(score, (data, reference, strategy))
+def score_all(data: Path, reference: Reference, strategies: Sequence[str]) -> list[Score]:
+    """Score strategies one after the other: the peak of memory is the first one's."""
+    return [score(data, reference, strategy) for strategy in strategies]
+
+
+def row(cells: Sequence[str]) -> str:
+    """Return one line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def summaries(kept: dict[str, list[list[float]]], n_strategies: int) -> Iterator[str]:
+    """Yield the median and the lowest Dice of each contrast's trusted masks."""
+    for contrast, dices in kept.items():
+        for word, measure in (("median", np.median), ("lowest", np.min)):
+            cells = [f"{measure([one[n] for one in dices]):.3f}" for n in range(n_strategies)]
+            yield row([f"**{word} of {len(dices)}**", contrast, "trusted", *cells, "", ""])
 
 
 def main() -> None:
-    """Print a table for each strategy."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--strategies", nargs="+", default=["brain"], choices=COMPUTED)
+    parser.add_argument("--strategies", nargs="+", default=COMPUTED, choices=COMPUTED)
     parser.add_argument("--only", nargs="+", default=[""], help="parts of names")
     options = parser.parse_args()
-    references = [
-        one
-        for one in read_references(options.data)
-        if any(part in one.image.name for part in options.only)
-    ]
-    for strategy in options.strategies:
-        print(f"\n{strategy:44} contrast trust     Dice  s clock  s cpu     MB")
-        trusted: dict[str, list[float]] = {}
-        for one, got in scores(options.data, references, strategy):
-            if one.trust == "trusted":
-                trusted.setdefault(one.contrast, []).append(got.dice)
-            print(
-                f"{one.name:44} {one.contrast:8} {one.trust:8}{got.dice:6.4f}"
-                f"{got.seconds:9.1f}{got.cpu_seconds:7.1f}{got.peak_mb:7.0f}  {got.remark}",
-                flush=True,
-            )
-        for contrast, values in trusted.items():
-            print(
-                f"{contrast}: {len(values)} trusted, median {np.median(values):.4f}, "
-                f"lowest {min(values):.4f}"
-            )
+    head = (
+        "image",
+        "contrast",
+        "trust",
+        *options.strategies,
+        f"{options.strategies[0]}: s cpu, MB",
+        "",
+    )
+    print(row(head))
+    print(row(["---"] * len(head)))
+    trusted: dict[str, list[list[float]]] = {}
+    for one in read_references(options.data):
+        if not any(part in one.image.name for part in options.only):
+            continue
+        with multiprocessing.get_context("spawn").Pool(1) as process:
+            got = process.apply(score_all, (options.data, one, options.strategies))
+        dices = [each.dice for each in got]
+        if one.trust == "trusted":
+            trusted.setdefault(one.contrast, []).append(dices)
+        costs = f"{got[0].cpu_seconds:.0f}, {got[0].peak_mb:.0f}"
+        remark = "; ".join(each.remark for each in got if each.remark)
+        cells = (one.name, one.contrast, one.trust, *(f"{each:.3f}" for each in dices))
+        print(row([*cells, costs, remark]), flush=True)
+    for line in summaries(trusted, len(options.strategies)):
+        print(line)
 
 
 if __name__ == "__main__":

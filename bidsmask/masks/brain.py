@@ -159,7 +159,8 @@ def _bend(prior: Prior, image: Head, alignment: Alignment, contrast: Contrast) -
     # An EPI is bent by its distortions, which no smooth warp of local correlation undoes.
     if prior.contrast == contrast != "EPI":
         fixed = image.coarser(_BEND_MM).on(grid, alignment.to_image, -1)
-        displacement = warp(np.maximum(fixed, 0), prior.head.values[box], fixed < 0)
+        moving = prior.head.as_seen_in(image.edge_mm).values[box]
+        displacement = warp(np.maximum(fixed, 0), moving, fixed < 0)
         loose, tight = bend(loose, displacement), bend(tight, displacement)
     return Head(loose, grid), Head(tight, grid)
 
@@ -177,4 +178,5 @@ def _guess(
         raise UnusableMask(where, "shows no brain that the template fits")
     box = box_with_margin(loose < 0, round(_MARGIN_MM / voxel_mm))
     head = fine.cut(box)
-    return Guess(head, loose[box], tight[box], lit_field(image, head.grid))
+    coarseness = max(1.0, image.edge_mm / voxel_mm)
+    return Guess(head, loose[box], tight[box], lit_field(image, head.grid), coarseness)

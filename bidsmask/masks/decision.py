@@ -42,12 +42,15 @@ class Guess:
         Signed distances (mm) from the guessed surfaces with and without the outer fluid.
     seen : (i, j, k) bool array
         What the field of view shows.
+    coarseness : float
+        The image's voxels against the lattice's, edge against edge; 1 where not larger.
     """
 
     head: Head
     loose: Float32Array
     tight: Float32Array
     seen: BoolArray
+    coarseness: float
 
     @property
     def voxel_mm(self) -> float:
@@ -105,15 +108,18 @@ def decide(guess: Guess, contrast: Contrast) -> Head:
         inside = _settle(guess, middle, evidence * np.float32(_SIGNAL_REACH_MM))
         return _smooth(inside, guess, 0)
     expected = middle - np.float32(0.4)
+    # Within a larger voxel, where the edge lies is less known: by the square, as variances are.
+    reach_mm = np.float32(_GUESS_SIGMA_MM / guess.coarseness**2)
     surface = expected
     deep, high = _LEARNED_FROM_MM
     for _ in range(_ROUNDS):
         within = (surface < -1) & (surface > -deep) & guess.seen
         without = (surface > 1) & (surface < high) & guess.seen
         evidence = learned_evidence(even, within, without)
-        inside = _settle(guess, expected, evidence * np.float32(_GUESS_SIGMA_MM))
+        inside = _settle(guess, expected, evidence * reach_mm)
         surface = signed_distance(inside, guess.voxel_mm)
-    return _smooth(inside, guess, _RIM_MM)
+    # A voxel that is half brain looks more like what is outside, the farther the larger it is.
+    return _smooth(inside, guess, _RIM_MM * guess.coarseness)
 
 
 def _settle(guess: Guess, expected: Float32Array, evidence_mm: Float32Array) -> BoolArray:

@@ -32,6 +32,11 @@ class Head:
     values: Float32Array
     grid: Grid
 
+    @property
+    def edge_mm(self) -> float:
+        """Edge of a cube as large as a voxel."""
+        return float(self.grid.voxel_volume_mm3 ** (1 / 3))
+
     @classmethod
     def scaled(cls, values: NDArray[Any], grid: Grid) -> Head:
         """Return the image from 0 to 1: negatives and NaN 0, the brightest .5 % of the rest 1."""
@@ -79,6 +84,12 @@ class Head:
     def coarser(self, voxel_mm: float) -> Head:
         """Return the head in voxels of a size where its own are clearly finer, else itself."""
         return self.at(voxel_mm) if self.grid.voxel_sizes_mm.min() < 0.7 * voxel_mm else self
+
+    def as_seen_in(self, voxel_mm: float) -> Head:
+        """Return the head as an image with larger voxels shows it, on its own grid."""
+        if voxel_mm <= self.grid.voxel_sizes_mm.max():
+            return self
+        return Head(self.at(voxel_mm).on(self.grid), self.grid)
 
     def cut(self, box: tuple[slice, slice, slice]) -> Head:
         """Return the part within a box of voxels."""

@@ -35,6 +35,20 @@ def test_another_voxel_size_keeps_a_ramp(voxel_mm):
     np.testing.assert_allclose(other.values[within], ramp(other.grid)[within], atol=1e-3)
 
 
+def test_larger_voxels_blur_a_head_in_its_place():
+    head = Head(ramp(GRID), GRID)
+    assert head.as_seen_in(2.0) is head
+    within = (slice(6, -6),) * 3
+    blurred = head.as_seen_in(4.0).values
+    np.testing.assert_allclose(blurred[within], head.values[within], atol=1e-2)
+    spike = np.zeros(GRID.shape, np.float32)
+    spike[15, 14, 12] = 1
+    seen = Head(spike, GRID).as_seen_in(4.0).values
+    assert seen.max() < 0.3
+    middle = np.indices(GRID.shape).reshape(3, -1) @ seen.ravel() / seen.sum()
+    np.testing.assert_allclose(middle, [15, 14, 12], atol=0.5)
+
+
 def test_another_grid_through_a_map():
     through = np.eye(4)
     through[:3, 3] = 3, -2, 1
