@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 
 from bidsmask.app import ledger
-from bidsmask.bids import publish
+from bidsmask.bids import disk
 from tests.make_app import run_app
 from tests.make_group import run_group, write_outputs
 from tests.make_images import write_image
 from tests.make_runs import brain, contents, leftovers, write_atlas, write_dataset
 
-# Every way that publish.py changes the disk, and every function through which the program does.
-CALLS_OF_PUBLISH = (
-    "_make_folder",
-    "_create",
-    "_write",
-    "_truncate",
-    "_sync",
-    "_rename",
-    "_remove",
-    "_sync_folder",
+# Every function through which the program changes the disk.
+CALLS_OF_DISK = (
+    "make_folder",
+    "create",
+    "write",
+    "truncate",
+    "sync",
+    "rename",
+    "remove",
+    "sync_folder",
 )
-CALLS = [*((publish, name) for name in CALLS_OF_PUBLISH), (ledger, "append")]
+CALLS = [*((disk, name) for name in CALLS_OF_DISK), (ledger, "append")]
 ORIGINALS = {(module, name): getattr(module, name) for module, name in CALLS}
 
 

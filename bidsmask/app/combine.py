@@ -26,7 +26,8 @@ from bidsmask.app.products import Product, fingerprint, mask_name
 from bidsmask.app.sidecars import mask_choices, mask_type, spatial
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.entities import Entities
-from bidsmask.bids.publish import held, publish_product
+from bidsmask.bids.locks import held
+from bidsmask.bids.publish import publish_product
 from bidsmask.bids.run import Run
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import Finding, GridMismatch, UnusableMask

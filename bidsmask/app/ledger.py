@@ -16,7 +16,8 @@ import pandas as pd
 from bidsmask.app.arguments import config_text
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
-from bidsmask.bids.publish import publish, remove_leftovers
+from bidsmask.bids.locks import remove_leftovers
+from bidsmask.bids.publish import publish
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import BidsmaskError, Finding, WritingFailed
 

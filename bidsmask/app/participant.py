@@ -23,7 +23,9 @@ from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
 from bidsmask.bids.description import publish_atlas
-from bidsmask.bids.publish import Content, gzipped, held, publish_product, withdraw
+from bidsmask.bids.disk import withdraw
+from bidsmask.bids.locks import held
+from bidsmask.bids.publish import Content, gzipped, publish_product
 from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean

@@ -30,9 +30,9 @@ from bidsmask.bids.description import (
     prepare_root,
     publish_participants,
 )
+from bidsmask.bids.locks import remove_leftovers
 from bidsmask.bids.outputs import check_written
 from bidsmask.bids.place import check_output, make_root
-from bidsmask.bids.publish import remove_leftovers
 from bidsmask.bids.templates import Template
 from bidsmask.errors import (
     BidsmaskError,

@@ -23,8 +23,9 @@ from bidsmask.bids.dataset import (
     participant_folders,
     read_description,
 )
+from bidsmask.bids.locks import remove_leftovers
 from bidsmask.bids.place import make_root, refusing
-from bidsmask.bids.publish import json_bytes, publish, remove_leftovers
+from bidsmask.bids.publish import json_bytes, publish
 from bidsmask.bids.tables import read_cells, table_bytes
 from bidsmask.errors import (
     DamagedFile,

@@ -19,8 +19,9 @@ from bidsmask._version import __version__
 from bidsmask.bids.dataset import DESCRIPTION, participant_folders, read_description
 from bidsmask.bids.description import versions
 from bidsmask.bids.entities import Entities, natural_order
+from bidsmask.bids.locks import is_temporary
 from bidsmask.bids.place import check_output
-from bidsmask.bids.publish import SIZES, is_temporary
+from bidsmask.bids.publish import SIZES
 from bidsmask.errors import Finding, MissingInput, NotBids, NothingSelected, UnusableTable
 
 Kind = Literal["mask", "column map", "atlas", "coverage", "volumes", "signals"]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bidsmask.bids.dataset import APP, DESCRIPTION, maker, read_description
-from bidsmask.bids.publish import remove_leftovers
+from bidsmask.bids.locks import remove_leftovers
 from bidsmask.errors import OutputRefused, WritingFailed
 
 

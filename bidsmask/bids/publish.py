@@ -2,35 +2,30 @@
 
 A file is written beside its place under a dot-name, flushed to the disk and renamed over the
 place. The dot-name is locked while its writer lives, so that whoever comes later can tell a
-leftover of a killed run from a file in the making. All changes to the disk go through the
-eight functions at the end of this module.
+leftover of a killed run from a file in the making.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import io
 import json
 import os
 import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 from isal import isal_zlib
 
-from bidsmask.errors import OutputRefused, WritingFailed
+from bidsmask.bids import disk
+from bidsmask.bids.locks import create_locked, temporary_name
 
 Content = bytes | Callable[[BinaryIO], None]
 
 # The key of a product's sidecar that tells the sizes of its data files, in their order.
 SIZES = "Bytes"
-
-_PREFIX, _SUFFIX = ".bidsmask-", ".part"
 
 # A large file goes to the disk while it is made, not all at its end, and its memory with it:
 # new memory for 0.5 GB of text took 1.7 s on a virtual machine, the same memory again 0.4 s.
@@ -67,25 +62,25 @@ def publish(path: Path, content: Content) -> int:
         the system reports. What stood in the place before still does.
     """
     try:
-        _make_folder(path.parent)
-        temporary = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        disk.make_folder(path.parent)
+        temporary = path.parent / temporary_name(secrets.token_hex(8))
         try:
-            descriptor = _create_locked(temporary)
+            descriptor = create_locked(temporary)
             try:
                 _fill(descriptor, content)
-                _sync(descriptor)
+                disk.sync(descriptor)
                 size = os.fstat(descriptor).st_size
-                _rename(temporary, path)
+                disk.rename(temporary, path)
             finally:
                 os.close(descriptor)
         except BaseException:
             # Also for an interrupt: what cannot be removed now is a leftover like any other.
             with suppress(OSError):
-                _remove(temporary)
+                disk.remove(temporary)
             raise
-        _sync_folder(path.parent)
+        disk.sync_folder(path.parent)
     except OSError as error:
-        raise _writing_failed(path, error) from error
+        raise disk.writing_failed(path, error) from error
     return size
 
 
@@ -129,21 +124,10 @@ def publish_product(
     """
     # First, since what cannot be written as JSON must not cost an older product its sidecar.
     json_bytes(metadata)
-    withdraw(sidecar)
+    disk.withdraw(sidecar)
     # Whoever reads the sidecar sees without reading the data whether a file was cut since.
     sizes = [publish(path, content) for path, content in data.items()]
     publish(sidecar, json_bytes({**metadata, SIZES: sizes}))
-
-
-def withdraw(path: Path) -> None:
-    """Remove a published file, so that its absence outlasts a power cut; none is fine."""
-    try:
-        _remove(path)
-        _sync_folder(path.parent)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _writing_failed(path, error) from error
 
 
 def gzipped(content: Content) -> Callable[[BinaryIO], None]:
@@ -160,115 +144,6 @@ def gzipped(content: Content) -> Callable[[BinaryIO], None]:
         handle.write(compressor.flush())
 
     return write
-
-
-@contextmanager
-def held(folder: Path, name: str) -> Iterator[None]:
-    """Keep other processes, here and on other machines, from what has this name meanwhile.
-
-    Else the sidecar of one run of the program could come to stand beside the data of another with
-    other choices. A process that was killed holds nothing; its file is a leftover like others.
-    Where the file system knows no locks, nothing is kept from anybody.
-
-    Raises
-    ------
-    OutputRefused
-        If another process holds the name.
-    WritingFailed
-        If its file cannot be made or removed.
-    """
-    path = folder / f"{_PREFIX}{name}{_SUFFIX}"
-    try:
-        _make_folder(folder)
-        descriptor = _hold(path)
-    except BlockingIOError as error:
-        problem = "is being made by another run of bidsmask"
-        advice = (
-            "When that has ended, the same command does what is left. If none is at work, but a "
-            f"computer was lost that held the lock, remove {path}."
-        )
-        raise OutputRefused(name, problem, advice) from error
-    except OSError as error:
-        raise _writing_failed(path, error) from error
-    try:
-        yield
-        withdraw(path)
-    except BaseException:
-        with suppress(WritingFailed):
-            withdraw(path)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def remove_leftovers(folder: Path, *, recursive: bool = True) -> list[Path]:
-    """Remove what killed runs left half-written below a folder; return what was removed.
-
-    A file that another process, here or on another machine of a shared file system, is
-    writing at this moment is locked by it and stays. Where the file system knows no locks,
-    everything stays.
-    """
-    removed = []
-    for parent, folders, names in os.walk(folder):
-        removed += [
-            path
-            for path in (Path(parent, name) for name in sorted(names))
-            if is_temporary(path) and _remove_if_abandoned(path)
-        ]
-        folders.sort()
-        if not recursive:
-            break
-    return removed
-
-
-def is_temporary(path: Path) -> bool:
-    """Tell whether a file has the name of one in the making."""
-    return path.name.startswith(_PREFIX) and path.name.endswith(_SUFFIX)
-
-
-def _remove_if_abandoned(path: Path) -> bool:
-    """Remove a temporary file unless its writer still holds it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(path)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _create_locked(path: Path) -> int:
-    """Create and lock a file; return its descriptor."""
-    while True:
-        descriptor = _create(path)
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between the two calls another process may have taken it for a leftover.
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-        os.close(descriptor)
-
-
-def _hold(path: Path) -> int:
-    """Lock a file, made if there is none, and return its descriptor; BlockingIOError if held."""
-    while True:
-        descriptor = _create(path, 0)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise
-        except OSError:  # no locks here
-            return descriptor
-        # Who held it before may have removed it between the two calls.
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-        os.close(descriptor)
 
 
 def _fill(descriptor: int, content: Content) -> None:
@@ -322,17 +197,17 @@ class _File(io.RawIOBase):
         view = memoryview(piece).cast("B")
         done = 0
         while done < len(view):
-            done += _write(self._descriptor, view[done:])
+            done += disk.write(self._descriptor, view[done:])
         self._unsynced += done
         if self._unsynced >= _SYNC_AHEAD:
-            _sync(self._descriptor)
-            _forget(self._descriptor)
+            disk.sync(self._descriptor)
+            disk.forget(self._descriptor)
             self._unsynced = 0
         return done
 
     def truncate(self, size: int | None = None) -> int:
         size = self.tell() if size is None else size
-        _truncate(self._descriptor, size)
+        disk.truncate(self._descriptor, size)
         return size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -347,72 +222,3 @@ def _plain(value: object) -> object:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} has no form in JSON: {value!r}")
-
-
-_AGAIN = "The same command then resumes."
-
-_FAILURES = {
-    errno.ENOSPC: ("the disk is full", f"Make room, or choose another output folder. {_AGAIN}"),
-    errno.EDQUOT: ("your disk quota is used up", f"Make room, or raise the quota. {_AGAIN}"),
-    errno.EROFS: ("the file system is read-only", "Choose another output folder."),
-    errno.EACCES: ("you are not allowed to", "Change the permissions, or choose another folder."),
-    errno.EPERM: ("you are not allowed to", "Change the permissions, or choose another folder."),
-}
-
-
-def _writing_failed(path: Path, error: OSError) -> WritingFailed:
-    """Return what the system reported as a sentence about the file and its folder."""
-    fallback = (error.strerror or str(error) or type(error).__name__, "")
-    reason, advice = _FAILURES.get(error.errno or 0, fallback)
-    problem = f"cannot be written into {path.parent}: {reason}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        with suppress(OSError):
-            problem += f" ({shutil.disk_usage(path.parent).free / 1e6:.1f} MB free)"
-    return WritingFailed(path, problem, advice)
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _create(path: Path, flags: int = os.O_EXCL) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666)
-
-
-def _write(descriptor: int, piece: memoryview) -> int:
-    return os.write(descriptor, piece)
-
-
-def _truncate(descriptor: int, size: int) -> None:
-    os.ftruncate(descriptor, size)
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
-def _forget(descriptor: int) -> None:
-    """Give back the memory of what is on the disk already, where the system can."""
-    if hasattr(os, "posix_fadvise"):
-        with suppress(OSError):
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _rename(temporary: Path, path: Path) -> None:
-    temporary.replace(path)
-
-
-def _remove(path: Path) -> None:
-    path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make names outlast a power cut, where the file system can do that for folders."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)

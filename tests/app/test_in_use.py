@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bidsmask.bids.publish import held
+from bidsmask.bids.locks import held
 from tests.make_app import run_app
 from tests.make_group import GROUP, masks_of, run_group, write_masks
 from tests.make_runs import SPACE, contents, leftovers, write_dataset

@@ -1,33 +1,25 @@
 """Files appear whole or not at all, wherever their writing fails or is killed."""
 
 import errno
-import fcntl
 import gzip
 import io
 import json
 import os
 import signal
 import stat
-import threading
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bidsmask.bids import disk
 from bidsmask.bids import publish as module
-from bidsmask.bids.publish import (
-    gzipped,
-    held,
-    is_temporary,
-    publish,
-    publish_json,
-    publish_product,
-    remove_leftovers,
-    withdraw,
-)
-from bidsmask.errors import OutputRefused, WritingFailed
-from tests.make_faults import CALLS_OF_PUBLISH
+from bidsmask.bids.disk import withdraw
+from bidsmask.bids.locks import is_temporary, remove_leftovers
+from bidsmask.bids.publish import gzipped, publish, publish_json, publish_product
+from bidsmask.errors import WritingFailed
+from tests.make_faults import CALLS_OF_DISK
 
 
 @pytest.fixture
@@ -46,14 +38,14 @@ def interrupt(monkeypatch):
 
             return inner
 
-        for name in CALLS_OF_PUBLISH:
-            monkeypatch.setattr(module, name, watched(name, ORIGINALS[name]))
+        for name in CALLS_OF_DISK:
+            monkeypatch.setattr(disk, name, watched(name, ORIGINALS[name]))
         return count
 
     return interrupt
 
 
-ORIGINALS = {name: getattr(module, name) for name in CALLS_OF_PUBLISH}
+ORIGINALS = {name: getattr(disk, name) for name in CALLS_OF_DISK}
 
 
 def full_disk(name):
@@ -85,7 +77,7 @@ def test_content_may_write_itself(tmp_path):
 
 
 def test_a_short_write_is_continued(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_write", lambda fd, piece: os.write(fd, piece[:3]))
+    monkeypatch.setattr(disk, "write", lambda fd, piece: os.write(fd, piece[:3]))
     publish(tmp_path / "a", b"0123456789")
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
@@ -111,10 +103,10 @@ def test_a_large_file_goes_to_the_disk_while_it_is_made(tmp_path, monkeypatch):
 
     def sync(descriptor):
         sizes.append(os.fstat(descriptor).st_size)
-        ORIGINALS["_sync"](descriptor)
+        ORIGINALS["sync"](descriptor)
 
     monkeypatch.setattr(module, "_SYNC_AHEAD", 100)
-    monkeypatch.setattr(module, "_sync", sync)
+    monkeypatch.setattr(disk, "sync", sync)
     publish(tmp_path / "a", lambda handle: [handle.write(bytes(30)) for _ in range(9)])
     assert sizes == [120, 240, 270]
 
@@ -145,9 +137,9 @@ def test_the_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatc
         return ORIGINALS[name](*arguments)
 
     for name in ORIGINALS:
-        monkeypatch.setattr(module, name, partial(watched, name))
+        monkeypatch.setattr(disk, name, partial(watched, name))
     publish(tmp_path / "a", b"content")
-    assert order == ["_make_folder", "_create", "_write", "_sync", "_rename", "_sync_folder"]
+    assert order == ["make_folder", "create", "write", "sync", "rename", "sync_folder"]
 
 
 @pytest.mark.parametrize("n", range(1, 7))
@@ -172,8 +164,8 @@ def test_what_the_content_raises_passes_through_and_leaves_nothing(tmp_path):
 
 
 def test_a_failure_that_cannot_be_cleaned_up_is_told_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_write", lambda *_: full_disk("_write"))
-    monkeypatch.setattr(module, "_remove", lambda *_: full_disk("_remove"))
+    monkeypatch.setattr(disk, "write", lambda *_: full_disk("write"))
+    monkeypatch.setattr(disk, "remove", lambda *_: full_disk("remove"))
     with pytest.raises(WritingFailed, match="the disk is full"):
         publish(tmp_path / "a", b"content")
     assert not (tmp_path / "a").exists()
@@ -193,7 +185,7 @@ def test_the_message_says_where_and_why(tmp_path, monkeypatch, number, sentence)
     def fail(*_):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module, "_write", fail)
+    monkeypatch.setattr(disk, "write", fail)
     with pytest.raises(WritingFailed, match=sentence) as caught:
         publish(tmp_path / "a.tsv", b"content")
     assert str(caught.value).startswith(f"a.tsv cannot be written into {tmp_path}: ")
@@ -382,138 +374,6 @@ def test_gzip_hands_on_what_it_gets(tmp_path):
     assert sizes[0] > 0.9 * len(noise)
 
 
-# Leftovers
-
-
-def leftover(folder, name=".bidsmask-0123456789abcdef.part"):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(b"half")
-    return folder / name
-
-
-def test_leftovers_are_removed_and_nothing_else(tmp_path):
-    deep = leftover(tmp_path / "sub-01" / "func")
-    ours, theirs = leftover(tmp_path), leftover(tmp_path, ".other.part")
-    assert remove_leftovers(tmp_path, recursive=False) == [ours]
-    assert remove_leftovers(tmp_path) == [deep]
-    assert theirs.exists()
-    assert remove_leftovers(tmp_path / "none") == []
-
-
-def test_a_file_in_the_making_is_no_leftover(tmp_path):
-    started, go_on = threading.Event(), threading.Event()
-
-    def content(handle):
-        handle.write(b"half")
-        started.set()
-        assert go_on.wait(10)
-
-    writer = threading.Thread(target=publish, args=(tmp_path / "a", content))
-    writer.start()
-    assert started.wait(10)
-    assert remove_leftovers(tmp_path) == []
-    go_on.set()
-    writer.join()
-    assert (tmp_path / "a").read_bytes() == b"half"
-
-
-def test_a_temporary_that_was_taken_for_a_leftover_is_made_anew(tmp_path, monkeypatch):
-    taken = []
-
-    def create(path):
-        descriptor = ORIGINALS["_create"](path)
-        if not taken:
-            taken.append(path)
-            path.unlink()
-        return descriptor
-
-    monkeypatch.setattr(module, "_create", create)
-    publish(tmp_path / "a", b"content")
-    assert taken
-    assert (tmp_path / "a").read_bytes() == b"content"
-
-
-def test_without_locks_files_are_published_and_leftovers_stay(tmp_path, monkeypatch):
-    def flock(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    publish(tmp_path / "a", b"content")
-    left = leftover(tmp_path)
-    assert remove_leftovers(tmp_path) == []
-    assert left.exists()
-
-
-def test_a_link_with_the_name_of_a_leftover_is_left_alone(tmp_path):
-    target = tmp_path / "kept"
-    target.write_bytes(b"")
-    link = tmp_path / ".bidsmask-0123456789abcdef.part"
-    link.symlink_to(target)
-    assert remove_leftovers(tmp_path) == []
-    assert target.exists()
-
-
-def test_a_name_is_held_by_one_at_a_time(tmp_path):
-    with held(tmp_path / "func", "sub-01_task-a"), held(tmp_path / "func", "sub-01_task-b"):
-        [first, _] = sorted((tmp_path / "func").iterdir())
-        assert is_temporary(first)
-        assert remove_leftovers(tmp_path) == []
-        with (
-            pytest.raises(OutputRefused, match="by another run") as refused,
-            held(tmp_path / "func", "sub-01_task-a"),
-        ):
-            pytest.fail("both hold it")
-        assert f"remove {first}." in refused.value.advice
-        assert first.exists()
-    assert list((tmp_path / "func").iterdir()) == []
-    with held(tmp_path / "func", "sub-01_task-a"):
-        pass
-
-
-def test_who_was_killed_or_failed_holds_nothing(tmp_path):
-    child = os.fork()
-    if child == 0:
-        with held(tmp_path, "a"):
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    [left] = tmp_path.iterdir()
-    with pytest.raises(ZeroDivisionError), held(tmp_path, "a"):
-        raise ZeroDivisionError(left)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_that_was_removed_meanwhile_is_made_anew(tmp_path, monkeypatch):
-    taken = []
-
-    def create(path, flags):
-        descriptor = ORIGINALS["_create"](path, flags)
-        if not taken:
-            taken.append(path)
-            path.unlink()
-        return descriptor
-
-    monkeypatch.setattr(module, "_create", create)
-    with held(tmp_path, "a"):
-        assert list(tmp_path.iterdir()) == taken
-
-
-def test_without_locks_nothing_is_held(tmp_path, monkeypatch):
-    def flock(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with held(tmp_path, "a"), held(tmp_path, "a"):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_that_cannot_be_held_is_a_failure_to_write(tmp_path, interrupt):
-    for n in (1, 2, 3):
-        interrupt(n, full_disk)
-        with pytest.raises(WritingFailed, match="the disk is full"), held(tmp_path / "func", "a"):
-            pass
-
-
 def test_no_descriptor_stays_open(tmp_path, interrupt):
     def count():
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -523,6 +383,6 @@ def test_no_descriptor_stays_open(tmp_path, interrupt):
         interrupt(n, full_disk)
         with pytest.raises(WritingFailed):
             publish(tmp_path / "a", b"content")
-    leftover(tmp_path)
+    (tmp_path / ".bidsmask-0123456789abcdef.part").write_bytes(b"half")
     remove_leftovers(tmp_path)
     assert count() == before

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsmask.bids import publish as publishing
+from bidsmask.bids import disk
 from bidsmask.bids.publish import publish
 from bidsmask.bids.stack import StackedRun, write_stack
 from bidsmask.errors import WritingFailed
@@ -200,8 +200,8 @@ def test_a_flipped_bit_in_the_signals_is_found_when_they_are_read():
 def calls_of(monkeypatch, path, fail_at):
     """Publish a stack of which the n-th change of the disk fails; return how many there were."""
     count = [0]
-    names = ("_create", "_write", "_truncate", "_sync", "_rename", "_remove", "_sync_folder")
-    originals = {name: getattr(publishing, name) for name in names}
+    names = ("create", "write", "truncate", "sync", "rename", "remove", "sync_folder")
+    originals = {name: getattr(disk, name) for name in names}
 
     def watched(original):
         def inner(*arguments):
@@ -213,7 +213,7 @@ def calls_of(monkeypatch, path, fail_at):
         return inner
 
     for name, original in originals.items():
-        monkeypatch.setattr(publishing, name, watched(original))
+        monkeypatch.setattr(disk, name, watched(original))
     try:
         publish(path, lambda handle: write_stack(handle, COLUMNS, PARTICIPANTS, runs(), {}))
     finally:

@@ -16,8 +16,8 @@ from bidsmask.app.group.task import GroupTask, sidecar_of
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.plan import asked_labels
+from bidsmask.bids.disk import withdraw
 from bidsmask.bids.entities import Entities, natural_order
-from bidsmask.bids.publish import withdraw
 from bidsmask.errors import Finding
 
 # How the names of group products end, but for the table of quality, which is always made.

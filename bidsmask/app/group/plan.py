@@ -23,7 +23,7 @@ from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.participant import peak_mb
 from bidsmask.app.plan import Step
-from bidsmask.bids.publish import held
+from bidsmask.bids.locks import held
 from bidsmask.errors import DataError, Finding
 
 
