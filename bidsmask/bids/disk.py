@@ -44,22 +44,27 @@ def withdraw(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
+    """Make a folder, with those it lies in; one that is there is fine."""
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def create(path: Path, flags: int = os.O_EXCL) -> int:
+    """Open a file for reading and writing; made, and never through a link."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666)
 
 
 def write(descriptor: int, piece: memoryview) -> int:
+    """Write as much of a piece as the system takes; return how many bytes."""
     return os.write(descriptor, piece)
 
 
 def truncate(descriptor: int, size: int) -> None:
+    """Give an open file this length."""
     os.ftruncate(descriptor, size)
 
 
 def sync(descriptor: int) -> None:
+    """Bring an open file to the disk."""
     os.fsync(descriptor)
 
 
@@ -71,10 +76,12 @@ def forget(descriptor: int) -> None:
 
 
 def rename(temporary: Path, path: Path) -> None:
+    """Give a file its name, in place of what has it."""
     temporary.replace(path)
 
 
 def remove(path: Path) -> None:
+    """Remove a file."""
     path.unlink()
 
 
