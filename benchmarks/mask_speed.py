@@ -3,8 +3,8 @@
     python benchmarks/mask_speed.py [--folder DIR] [--volumes 200] [--repeats 3]
 
 Aims: at most 1.3 times what decompressing takes, and 3 times as fast as nilearn for templates along
-the axes of their grid. Of a run, 4 times nilearn was hoped for, but nilearn takes no more than 2.6 to 3.3
-times what decompressing alone does: the last column says how far it is from there.
+the axes of their grid. Of a run, 4 times nilearn was hoped for, but nilearn takes no more than 2.6
+to 3.3 times what decompressing alone does: the last column says how far it is from there.
 
 A gzipped run of 99 x 117 x 95 voxels (that of benchmarks/speed.py). In one warm process each
 mask is made several times, ours and nilearn's by turns; the least processor time counts, since
