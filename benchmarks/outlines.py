@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nibabel
 import numpy as np
+from PIL import Image
 
 from benchmarks.masks import Reference, read, read_prior, read_references
 from bidsmask.images.grid import Grid
@@ -86,7 +87,9 @@ def main() -> None:
         for row, one in zip(axes, chosen, strict=True):
             draw_row(row, options.data, one)
         figure.subplots_adjust(0, 0, 1, 0.93, 0.02, 0.12)
-        figure.savefig(options.folder / f"{contrast}.png", dpi=80)
+        path = options.folder / f"{contrast}.png"
+        figure.savefig(path, dpi=80)
+        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 if __name__ == "__main__":
