@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.masks import read, read_prior, read_references, score
+from benchmarks.masks import Reference, read, read_prior, read_references, score
 from bidsmask.images.grid import Grid
 from bidsmask.masks.brain import BrainMask, brain_mask
-from bidsmask.masks.brain_prior import TEMPLATE
+from bidsmask.masks.brain_prior import Prior
 from bidsmask.masks.head import Head
 from tests.make_heads import dice
 
@@ -21,7 +21,11 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 REFERENCES = read_references(DATA) if (DATA / "references").exists() else []
 TRUSTED = [one for one in REFERENCES if one.trust == "trusted"]
 LOWEST = {"T1w": 0.96, "EPI": 0.955, "T2w": 0.955}
-HEADS = {"T1w": "fstraining-07_T1w", "EPI": "sub-02_desc-coreg_boldref"}
+HEADS = {
+    "T1w": "fstraining-07_T1w",
+    "T2w": "MNI152NLin2009cAsym_res-02_T2w",
+    "EPI": "sub-02_desc-coreg_boldref",
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,13 +41,22 @@ def test_the_mask_of_a_real_head_agrees_with_a_trusted_one(reference):
 
 
 @cache
+def reference(contrast: str) -> Reference:
+    return next(one for one in REFERENCES if one.name == HEADS[contrast])
+
+
+@cache
 def head(contrast: str) -> tuple[np.ndarray, Grid]:
-    one = next(one for one in REFERENCES if one.name == HEADS[contrast])
-    return read(one.image)
+    return read(reference(contrast).image)
+
+
+@cache
+def prior(contrast: str) -> Prior:
+    return read_prior(DATA, reference(contrast).template, contrast)
 
 
 def mask(contrast: str, values: np.ndarray, grid: Grid) -> BrainMask:
-    return brain_mask(values, grid, read_prior(DATA, TEMPLATE, contrast), contrast)
+    return brain_mask(values, grid, prior(contrast), contrast)
 
 
 @cache
