@@ -121,7 +121,7 @@ class Terminal:
                 needs.append(step.need)
             self._print(f"to do: {step.label} ({what})")
             for product in step.stale:
-                for path in product.data:
+                for path in product.data or (product.sidecar,):
                     self._print(f"    {path.relative_to(self._options.output_dir)}")
         if needs:
             largest = max(needs, key=lambda need: need.process_mb(resources.n_threads))

@@ -101,9 +101,19 @@ def with_balls(
     return spoil
 
 
-def eyes(radius_mm: float, y: float, z: float) -> Callable[[Mask], BoolArray]:
-    """Return what adds two balls, 62 mm apart."""
-    return with_balls(radius_mm, (-31, y, z), (31, y, z))
+def eyes(radius_mm: float, y: float, below: float) -> Callable[[Mask], BoolArray]:
+    """Return what adds two balls, 62 mm apart, their middles some mm below the frontal lobe."""
+
+    def spoil(mask: Mask) -> BoolArray:
+        low, high = extent_mm(mask)
+        inside = mask.grid.to_mm(mask.ijk) - [(low[0] + high[0]) / 2, high[1], high[2]]
+        balls = []
+        for x in (-31, 31):
+            column = np.abs(inside[:, :2] - (x, -20)).max(axis=1) < 6
+            balls.append((x, y, inside[column, 2].min() - below))
+        return with_balls(radius_mm, *balls)(mask)
+
+    return spoil
 
 
 def holed(mask: Mask) -> BoolArray:
@@ -132,9 +142,9 @@ FAULTS = (
     Fault("12 mm of skull", "skull-kept", grown(12)),
     Fault("16 mm of skull", "skull-kept", grown(16)),
     Fault("8 mm of brain left out", "brain-left-out", grown(-8)),
-    Fault("eyes", "eyes-kept", eyes(12, -5, -85)),
-    Fault("small eyes far down", "eyes-kept", eyes(11, 0, -95)),
-    Fault("large eyes", "eyes-kept", eyes(13, -8, -85)),
+    Fault("eyes", "eyes-kept", eyes(12, -8, 8)),
+    Fault("small eyes far down", "eyes-kept", eyes(11, -3, 14)),
+    Fault("large eyes", "eyes-kept", eyes(13, -10, 6)),
     *(Fault(f"shifted by {name}", "displaced", shifted(*mm)) for name, mm in SHIFTS.items()),
     Fault("shifted askew", "displaced", shifted(6, 6, -6)),
     Fault("upside down", "upside-down", flipped(2, in_place=True)),

@@ -89,6 +89,10 @@ def problems(options: Options) -> list[BidsmaskError]:
         wrong(f"--smoothing-fwhm {width:g}", "is no width", "Give mm, or leave it out.")
     if options.t_r is not None and not SHORTEST_T_R_S <= options.t_r <= LONGEST_T_R_S:
         wrong(f"--t-r {options.t_r:g}", "is no time between two volumes", "Give seconds.")
+    volumes = options.brain_volume
+    if volumes and not (len(volumes) == 2 and 0 <= volumes[0] < volumes[1] < float("inf")):
+        told = " ".join(f"{volume:g}" for volume in volumes)
+        wrong(f"--brain-volume {told}", "is no range", "Give the least and the largest, ml.")
     if options.mask_strategy == "file" and options.mask_file is None:
         wrong("--mask-strategy file", "needs a mask", "Give it by --mask-file.")
     if options.mask_file is not None and options.mask_strategy not in ("auto", "file"):

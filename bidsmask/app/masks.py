@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from numpy.typing import NDArray
+
+from bidsmask.app.examination import examined_from
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import MaskPlan
@@ -53,12 +56,18 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     # What else comes from a file is on its own grid.
     on_grid = [image.grid.shape, image.grid.affine.tolist()] if kind.tissue else []
     told = fingerprint("mask", strategy, arguments, identities, spatial(job), *on_grid)
-    product = Names(job, mask_name(strategy)).mask(fingerprint(told, reason))
+    names = Names(job, mask_name(strategy))
+    seen = examined_from(job, told)
+    product = names.mask(fingerprint(told, reason, seen))
+    # Beside the mask of an image of no BIDS dataset stands its one JSON file alone.
+    quality = names.quality(seen) if job.run.participant else None
     template = head.mask if head is not None else source if kind.tissue else None
     given = str(template_of(template)) if template is not None else ""
     if strategy == "file":
         [given] = identities
-    return MaskPlan(strategy, reason, arguments, source, head, made_from, given, told, product)
+    return MaskPlan(
+        strategy, reason, arguments, source, head, made_from, given, told, product, quality
+    )
 
 
 def plan_varying(job: Job, image: Image, mask: MaskPlan) -> Product | None:
@@ -153,8 +162,8 @@ def find_source(job: Job, strategy: str, image: Image, notes: Notes) -> Path | N
     return source
 
 
-def make_mask(plan: MaskPlan, image: Image) -> Mask:
-    """Make the mask that was planned for an image.
+def make_mask(plan: MaskPlan, image: Image) -> tuple[Mask, NDArray[Any] | None]:
+    """Make the mask that was planned for an image; return the mean that it took, too.
 
     Raises
     ------
@@ -162,7 +171,8 @@ def make_mask(plan: MaskPlan, image: Image) -> Mask:
         As `compute_mask`, `read_mask` and `read_prior`.
     """
     if plan.source is not None:
-        return read_mask(plan.strategy, plan.source, image.grid, plan.arguments)
+        return read_mask(plan.strategy, plan.source, image.grid, plan.arguments), None
     mean = mean_volume(image, absolute=STRATEGIES[plan.strategy].takes_magnitude)
     prior = read_prior(plan.head) if plan.head is not None else None
-    return compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path, prior)
+    mask = compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path, prior)
+    return mask, mean

@@ -166,6 +166,14 @@ class Options:
         group=MASK,
         metavar="NAME",
     )
+    brain_volume: tuple[float, ...] = option(
+        (),
+        "a mask of less or more ml than these two numbers is flagged (default: 700 2200, of "
+        "human adults)",
+        group=MASK,
+        kind=float,
+        metavar="ML",
+    )
     mask_only: bool = option(False, "write masks and nothing else", group=MASK)
     combine_masks: str | None = option(
         None,

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from bidsmask.app import sidecars
 from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns, clean_eigenvariates
+from bidsmask.app.examination import examine_mask, note_flags, quality_sidecar
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.masks import make_mask
 from bidsmask.app.notes import Notes
@@ -32,6 +33,7 @@ from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
 from bidsmask.errors import DataError, Finding, UnusableImage
 from bidsmask.images.stream import varying_voxels
 from bidsmask.images.write import Space, nifti_bytes, space_of
+from bidsmask.masks.flags import Flag
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
@@ -171,10 +173,10 @@ class Work:
         plan, image = self.preparation.mask, self.preparation.image
         if plan.combination is not None:
             return load_mask(plan.product.path, image.grid, plan.strategy)
-        if not self.is_wanted(plan.product):
+        if not any(self.is_wanted(one) for one in (plan.product, plan.quality) if one):
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
                 return load_mask(plan.product.path, image.grid, plan.strategy)
-        mask = make_mask(plan, image)
+        mask, mean = make_mask(plan, image)
         if mask.doubts:
             self.notes.add(
                 "warning",
@@ -184,7 +186,8 @@ class Work:
                 "Look at the mask; give --mask-file, or another --mask-strategy, where it is.",
             )
         content = nifti_bytes(mask.voxels, mask.grid, space=self.space)
-        sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask)
+        flags = self.examine(mask, mean)
+        sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask, flags)
         self.publish(plan.product, [content], sidecar)
         return mask
 
@@ -199,6 +202,16 @@ class Work:
             raise UnusableImage(image.path, problem, "Leave it out, or --signal-mask.")
         sidecar = sidecars.varying_sidecar(self.job, product, voxels)
         self.publish(product, [nifti_bytes(voxels, image.grid, space=self.space)], sidecar)
+
+    def examine(self, mask: Mask, mean: npt.NDArray[Any] | None) -> tuple[Flag, ...]:
+        """Write the numbers of a mask, and tell what is odd about it."""
+        plan = self.preparation.mask
+        exam, flags = examine_mask(self.job, self.preparation.image, mask, mean)
+        note_flags(self.notes, self.preparation.image.path, mask, flags)
+        if plan.quality is not None and self.is_wanted(plan.quality):
+            sidecar = quality_sidecar(self.job, plan, exam, flags)
+            self.publish(plan.quality, [], sidecar)
+        return flags
 
     def column_map(self, mask: Mask) -> None:
         """Write which voxel each column is."""

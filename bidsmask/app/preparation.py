@@ -44,6 +44,8 @@ class MaskPlan:
     fingerprint : str
         Of the voxels, whatever the reason was.
     product : Product
+    quality : Product or None
+        The examination of it; None for a combined mask.
     combination : mapping or None
         How it was made of the masks of several runs, or of where signals vary, as sidecars tell
         it; None for a run's own.
@@ -58,6 +60,7 @@ class MaskPlan:
     given: str
     fingerprint: str
     product: Product
+    quality: Product | None = None
     combination: Mapping[str, object] | None = None
 
     @property
@@ -168,6 +171,7 @@ class Preparation:
         regions = [product for plan in self.atlases for product in plan.products]
         maps = [self.column_map] if self.column_map is not None else []
         volumes = [plan.volumes for plan in self.cleanings]
-        masks = [self.mask.product] if self.mask.combination is None else []
+        own = (self.mask.quality, self.mask.product) if self.mask.combination is None else ()
+        masks = [product for product in own if product is not None]
         varying = [self.varying] if self.varying is not None else []
         return (*masks, *varying, *maps, *volumes, *voxels, *regions)

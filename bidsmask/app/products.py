@@ -95,6 +95,10 @@ class Names:
         """The voxels whose signal varies."""
         return self._product(fingerprint, "mask", (".nii.gz",), {"desc": "signal"})
 
+    def quality(self, fingerprint: str) -> Product:
+        """The mask doctor's numbers, which are a JSON file and nothing beside it."""
+        return self._product(fingerprint, "qc", (), {"desc": self.mask_name})
+
     def column_map(self, fingerprint: str) -> Product:
         """The image and table that say which voxel a column is."""
         entities = {"seg": "voxels", "desc": self.mask_name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +17,7 @@ from bidsmask.app.products import Product
 from bidsmask.app.timing import start_time
 from bidsmask.cleaning.filter import ORDER, TemporalFilter
 from bidsmask.cleaning.operator import Cleaned
+from bidsmask.masks.flags import Flag
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals
 
@@ -67,7 +69,9 @@ def in_words(job: Job, key: str) -> object:
     return said if all(isinstance(one, str) for one in texts) else None
 
 
-def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, Any]:
+def mask_sidecar(
+    job: Job, preparation: Preparation, mask: Mask, flags: Sequence[Flag]
+) -> dict[str, Any]:
     """Return what is said of a mask."""
     plan = preparation.mask
     return {
@@ -82,6 +86,7 @@ def mask_sidecar(job: Job, preparation: Preparation, mask: Mask) -> dict[str, An
         "Voxels": mask.n_voxels,
         "VolumeMillilitres": round(mask.volume_ml, 3),
         **certainty(mask),
+        "Flags": [flag.sentence for flag in flags],
         "Fingerprint": plan.product.fingerprint,
     }
 

@@ -126,7 +126,8 @@ def test_beside_signals_anatomy_gets_its_mask_alone(tmp_path):
     assert run_app(tmp_path / "fmriprep", tmp_path / "out", *options) == 0
     written = {path.name for path in (tmp_path / "out/sub-01/anat").iterdir()}
     stem = "sub-01_space-MNI152NLin2009cAsym_res-2_desc-derivative_mask"
-    assert written == {f"{stem}.nii.gz", f"{stem}.json"}
+    quality = f"{stem.removesuffix('mask')}qc.json"
+    assert written == {f"{stem}.nii.gz", f"{stem}.json", quality}
     np.testing.assert_array_equal(image_of(tmp_path / f"out/sub-01/anat/{stem}.nii.gz"), brain())
     sidecar = json.loads((tmp_path / f"out/sub-01/anat/{stem}.json").read_text())
     assert sidecar["Sources"] == [

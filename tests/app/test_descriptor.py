@@ -146,7 +146,8 @@ def example(name: str) -> object:
     if found["type"] == "Flag":
         return True
     if found["type"] == "Number":
-        return float(words[0]) if not found.get("integer") else int(words[0])
+        numbers = [int(word) if found.get("integer") else float(word) for word in words]
+        return numbers if found.get("list") else numbers[0]
     return words if found.get("list") else words[0]
 
 

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "mask_args": (["opening=1", "connected=false"], ["--mask-strategy", "epi"]),
     "mask_file": (["mask.nii.gz"], []),
     "template": (["MNI152NLin6Asym"], ["--mask-strategy", "gm-template"]),
+    "brain_volume": (["100", "900"], []),
     "mask_only": ([], []),
     "combine_masks": (["union"], []),
     "combine_over": (["session"], ["--combine-masks", "union"]),

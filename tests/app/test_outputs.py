@@ -118,12 +118,12 @@ def break_sidecar(run, atlas):
 
 
 SIGNALS = {"voxels", "regions"}
-ALL_OF_MASK = {"mask", "map", "coverage", *SIGNALS}
+ALL_OF_MASK = {"mask", "qc", "map", "coverage", *SIGNALS}
 TOUCHED = {
     "nothing": ((), None, set()),
     "confounds": ((), edit_confounds, {"volumes", *SIGNALS}),
     "events": ((), edit_events, {"volumes"}),
-    "the series": ((), edit_series, SIGNALS),
+    "the series": ((), edit_series, {"mask", "qc", *SIGNALS}),
     "the mask": ((), edit_mask, ALL_OF_MASK),
     "names of regions": ((), edit_names, {"labels", "coverage", "regions"}),
     "labels of regions": (("--force",), edit_labels, {"labels", "volumes", *ALL_OF_MASK}),
@@ -247,7 +247,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     space = "space-MNI152NLin2009cAsym"
     assert out.splitlines() == [
         f"up to date: sub-01_task-rest_{space}",
-        f"to do: sub-02_task-rest_{space} (4 of 4 products, about 90 MB)",
+        f"to do: sub-02_task-rest_{space} (5 of 5 products, about 90 MB)",
+        f"    sub-02/func/sub-02_task-rest_{space}_desc-derivative_qc.json",
         f"    sub-02/func/sub-02_task-rest_{space}_desc-derivative_mask.nii.gz",
         f"    sub-02/func/sub-02_task-rest_{space}_seg-voxels_desc-derivative_dseg.nii.gz",
         f"    sub-02/func/sub-02_task-rest_{space}_seg-voxels_desc-derivative_dseg.tsv",

@@ -1,0 +1,172 @@
+"""Is the mask of a run any good: what is looked at, what is told of it, and where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from bidsmask.app.job import Job
+from bidsmask.app.notes import Notes
+from bidsmask.app.preparation import MaskPlan
+from bidsmask.app.products import fingerprint
+from bidsmask.images.identity import identity
+from bidsmask.images.image import Image, open_image
+from bidsmask.images.stream import mean_volume
+from bidsmask.masks.doctor import Examination, examine
+from bidsmask.masks.flags import ADULT, Bounds, Flag, find_flags
+from bidsmask.masks.geometry import forms_apart_mm
+from bidsmask.masks.given import load_mask
+from bidsmask.masks.mask import Mask
+
+# Of tissues, never of whole brains.
+TISSUES: Final = ("gm-template", "wm-template")
+_DIGITS: Final = 6
+
+
+def bounds_of(job: Job) -> Bounds:
+    """Return the volume that a brain may have."""
+    given = job.options.brain_volume
+    return Bounds(*given) if given else ADULT
+
+
+def examined_from(job: Job, mask: str) -> str:
+    """Return the Fingerprint of an examination, from that of the mask's voxels."""
+    run = job.run
+    paths = [path for path in (run.path, run.boldref, run.mask) if path is not None]
+    return fingerprint("quality", mask, [identity(path) for path in paths], asdict(bounds_of(job)))
+
+
+def examine_mask(
+    job: Job, image: Image, mask: Mask, mean: NDArray[Any] | None
+) -> tuple[Examination, tuple[Flag, ...]]:
+    """Measure a mask that was made for an image, and find what is odd about it.
+
+    Parameters
+    ----------
+    job : Job
+    image : Image
+        Of the run.
+    mask : Mask
+    mean : (i, j, k) array or None
+        What the mask was computed from; where it comes from a file, the run's reference image
+        on the same grid stands in for the mean, which would take another reading of the run.
+
+    Raises
+    ------
+    DataError
+        The run, its reference image or its derivative mask cannot be read.
+    """
+    others = {}
+    if mask.strategy != "derivative" and job.run.mask is not None and _is_on(job.run.mask, image):
+        others["derivative"] = load_mask(job.run.mask, image.grid, "derivative")
+    values = mean if mean is not None else _picture(job, image)
+    exam = examine(mask, values, others=others, forms_apart_mm=forms_apart_mm(image.path))
+    bounds = bounds_of(job)
+    # What is too small for half a brain, the user gave as a region.
+    is_region = mask.strategy == "file" and exam.volume_ml < bounds.low_ml / 2
+    is_brain = mask.strategy not in TISSUES and not is_region
+    return exam, find_flags(exam, bounds, is_brain=is_brain)
+
+
+def note_flags(notes: Notes, where: Path, mask: Mask, flags: Sequence[Flag]) -> None:
+    """Tell what is odd about a mask: a warning where it is bad, else a note."""
+    for flag in flags:
+        notes.add(
+            "warning" if flag.is_bad else "note",
+            f"mask-{flag.code}",
+            where,
+            f"has a mask ({mask.strategy}) to look at: {flag.sentence}",
+            "Give --mask-file, or another --mask-strategy, where the mask is wrong."
+            if flag.is_bad
+            else "",
+        )
+
+
+def quality_sidecar(
+    job: Job, plan: MaskPlan, exam: Examination, flags: Sequence[Flag]
+) -> dict[str, Any]:
+    """Return what was measured of a mask, with the thresholds of what is odd about it."""
+    if plan.quality is None:
+        raise AssertionError("a combined mask is not examined")
+    bounds = bounds_of(job)
+    return {
+        "Description": "What was measured of the mask; null where it cannot be told.",
+        "Sources": [job.dataset.uri(plan.product.path), job.dataset.uri(job.run.path)],
+        "Strategy": plan.strategy,
+        "Flags": flag_keys(flags),
+        "VolumeBoundsMillilitres": [bounds.low_ml, bounds.high_ml],
+        "VolumeMillilitres": _number(exam.volume_ml),
+        "Components": len(exam.part_volumes_ml),
+        "ComponentsMillilitres": [_number(one) for one in exam.part_volumes_ml[:10]],
+        "Holes": len(exam.hole_volumes_ml),
+        "HolesMillilitres": _number(sum(exam.hole_volumes_ml)),
+        "EulerNumber": exam.euler_number,
+        "SurfaceAtSidesOfFieldOfView": {
+            side: _number(share) for side, share in exam.side_shares.items()
+        },
+        "Asymmetry": _number(exam.asymmetry),
+        "FlatSurface": _number(exam.flat_share),
+        "EyesMillilitres": _number(exam.eyes_ml),
+        "MeanInside": _number(exam.mean_inside),
+        "MeanShell": _number(exam.mean_shell),
+        "Contrast": _number(exam.contrast),
+        "VoxelsWithoutSignal": _number(exam.no_signal_share),
+        "SurfaceOnEdges": _number(exam.fit),
+        "EdgeDepthMillimetres": _number(exam.edge_depth_mm),
+        "SurfaceAboveEdges": _number(exam.deep_share),
+        "SurfaceBelowEdges": _number(exam.high_share),
+        "BestShiftMillimetres": [_number(mm) for mm in exam.shift_mm],
+        "SurfaceOnEdgesShifted": _number(exam.moved_fit),
+        "SurfaceOnEdgesUpsideDown": _number(exam.upside_down_fit),
+        "SurfaceOnEdgesBackToFront": _number(exam.back_to_front_fit),
+        "EmptySlices": [_number(share) for share in exam.empty_slices],
+        "SformQformMillimetres": _number(exam.forms_apart_mm),
+        "Agreement": {
+            name: {
+                "Dice": _number(one.dice),
+                "Jaccard": _number(one.jaccard),
+                "Hausdorff95Millimetres": _number(one.hausdorff95_mm),
+            }
+            for name, one in exam.agreements.items()
+        },
+        "Fingerprint": plan.quality.fingerprint,
+    }
+
+
+def flag_keys(flags: Sequence[Flag]) -> list[dict[str, Any]]:
+    """Return flags as sidecars tell them."""
+    return [
+        {
+            "Code": flag.code,
+            "Problem": flag.sentence,
+            "Value": _number(flag.value),
+            "Threshold": flag.threshold,
+            "IsBad": flag.is_bad,
+        }
+        for flag in flags
+    ]
+
+
+def _number(value: float) -> float | None:
+    """Return a number as JSON can hold it."""
+    return round(float(value), _DIGITS) if math.isfinite(value) else None
+
+
+def _is_on(path: Path, image: Image) -> bool:
+    """Return whether another image of the run lies on its grid."""
+    return open_image(path).grid.is_same(image.grid)
+
+
+def _picture(job: Job, image: Image) -> NDArray[Any]:
+    """Return what the run looks like: its reference image, else its mean."""
+    boldref = job.run.boldref
+    if boldref is not None:
+        reference = open_image(boldref)
+        if reference.n_volumes == 1 and reference.grid.is_same(image.grid):
+            return mean_volume(reference)
+    return mean_volume(image)
