@@ -311,4 +311,5 @@ def test_a_single_volume_gives_its_mask(tmp_path, shape, dtype):
     assert {path.name for path in files.folder.iterdir()} == {
         f"{RUN}_desc-epi_mask.nii.gz",
         f"{RUN}_desc-epi_mask.json",
+        f"{RUN}_desc-epi_qc.json",
     }

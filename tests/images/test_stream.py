@@ -387,7 +387,9 @@ def test_voxels_that_vary_are_those_of_some_variance(
     stored = rng.integers(0, 2, (4, 5, 3, 6)).astype(dtype) * (rng.random((4, 5, 3, 1)) < 0.5)
     stored[0, 0, 0] = 0
     stored[0, 0, 0, -1] = 1  # in the last volume alone
-    path = write_image(tmp_path / "x.nii.gz", stored.astype(dtype), slope=slope, inter=intercept)
+    path = write_image(
+        tmp_path / "x.nii.gz", stored.astype(dtype), slope=slope, intercept=intercept
+    )
     variance = np.var(np.asarray(nib.load(path).dataobj, np.float64), axis=3)
     assert np.array_equal(varying_voxels(open_image(path)), variance > 0)
 
