@@ -34,21 +34,29 @@ def bounds_of(job: Job) -> Bounds:
     return Bounds(*given) if given else ADULT
 
 
-def examined_from(job: Job, mask: str) -> str:
+def is_compared(strategy: str, refused: Sequence[str]) -> bool:
+    """Return whether the derivative mask is a measure of a mask: not once it was refused."""
+    return strategy == "derivative" or "derivative" not in refused
+
+
+def examined_from(job: Job, mask: str, *, is_compared: bool) -> str:
     """Return the Fingerprint of an examination, from that of the mask's voxels."""
     run = job.run
     paths = [path for path in (run.path, run.boldref, run.mask) if path is not None]
-    return fingerprint("quality", mask, [identity(path) for path in paths], asdict(bounds_of(job)))
+    identities = [identity(path) for path in paths]
+    return fingerprint("quality", mask, identities, asdict(bounds_of(job)), is_compared)
 
 
 def examine_mask(
-    job: Job, image: Image, mask: Mask, mean: NDArray[Any] | None
+    job: Job, plan: MaskPlan, image: Image, mask: Mask, mean: NDArray[Any] | None
 ) -> tuple[Examination, tuple[Flag, ...]]:
     """Measure a mask that was made for an image, and find what is odd about it.
 
     Parameters
     ----------
     job : Job
+    plan : MaskPlan
+        By which it was made.
     image : Image
         Of the run.
     mask : Mask
@@ -70,7 +78,10 @@ def examine_mask(
     # What is too small for half a brain, the user gave as a region.
     is_region = mask.strategy == "file" and exam.volume_ml < bounds.low_ml / 2
     is_brain = mask.strategy not in TISSUES and not is_region
-    return exam, find_flags(exam, bounds, is_brain=is_brain)
+    flags = find_flags(exam, bounds, is_brain=is_brain)
+    if not is_compared(plan.strategy, plan.refused):
+        flags = tuple(flag for flag in flags if flag.code != "unlike-derivative")
+    return exam, flags
 
 
 def note_flags(notes: Notes, where: Path, mask: Mask, flags: Sequence[Flag]) -> None:

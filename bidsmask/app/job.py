@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bidsmask.app.options import Options
 from bidsmask.bids.dataset import Dataset
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from bidsmask.app.preparation import MaskPlan
 
 Status = Literal["done", "up to date", "failed"]
+
+
+class Refusal(NamedTuple):
+    """A strategy whose mask `auto` does not take, and why; it may be bad, or could not be made."""
+
+    strategy: str
+    why: str
+    is_made: bool
 
 
 @dataclass(frozen=True)
@@ -30,12 +38,15 @@ class Job:
         Whose output is where the products go.
     mask : MaskPlan or None
         The mask that the run shares with others, which was made before; None for its own.
+    refused : tuple of Refusal
+        The strategies that `auto` has tried, first to last.
     """
 
     run: Run
     options: Options
     dataset: Dataset
     mask: MaskPlan | None = None
+    refused: tuple[Refusal, ...] = ()
 
     @property
     def label(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from bidsmask.app.examination import examined_from
+from bidsmask.app.examination import examined_from, is_compared
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import MaskPlan
@@ -17,7 +18,7 @@ from bidsmask.app.sidecars import spatial
 from bidsmask.app.templates import head_files, template_map, template_of
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.run import Run
-from bidsmask.errors import GridMismatch, MissingCompanion, Severity, UnusableImage
+from bidsmask.errors import DataError, GridMismatch, MissingCompanion, Severity, UnusableImage
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
 from bidsmask.images.stream import mean_volume
@@ -46,7 +47,106 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     MissingCompanion, GridMismatch, DamagedFile, UnusableImage
         The strategy lacks its file, or that is not for this image.
     """
-    strategy, reason = choose_strategy(job, notes)
+    if job.options.mask_strategy != "auto":
+        return plan_strategy(job, job.options.mask_strategy, "asked for", image, notes)
+    return plan_auto(job, image, notes)
+
+
+def plan_auto(job: Job, image: Image, notes: Notes) -> MaskPlan:
+    """Plan the first mask of the chain that passes, as far as is known by now.
+
+    Where none passes, it is the first that can be made. What an earlier run refused is known by
+    the mask that came of it, whose Fingerprint holds those of the refused ones.
+
+    Raises
+    ------
+    UnusableImage
+        None of the chain could be made.
+    """
+    first, reason = choose_strategy(job, notes)
+    tried = [plan_strategy(job, first, reason, image, notes)]
+    for strategy in later_strategies(job, first):
+        tried.append(plan_after(job, strategy, reason, image, tried))
+    if len(tried) == 1:
+        return tried[0]
+    plans = [replace(one, has_other=True) for one in tried]
+    plans += [plan_after(job, one.strategy, reason, image, tried) for one in tried]
+    if job.refused or job.options.force:
+        return plans[place_after(job, len(tried))]
+    return next((one for one in reversed(plans) if is_made(one)), plans[0])
+
+
+def place_after(job: Job, n_tried: int) -> int:
+    """Return which mask comes after those refused: one untried, else the first that was made."""
+    n_refused = len(job.refused)
+    if n_refused < n_tried:
+        return n_refused
+    for place, one in enumerate(job.refused):
+        if one.is_made:
+            return n_tried + place
+    told = "; ".join(f"{one.strategy} is refused, {one.why}" for one in job.refused)
+    problem = f"has no mask that auto can make: {told}"
+    raise UnusableImage(
+        job.run.path, problem, "Look at the image; give --mask-file, or leave it out."
+    )
+
+
+def plan_after(
+    job: Job, strategy: str, reason: str, image: Image, before: Sequence[MaskPlan]
+) -> MaskPlan:
+    """Plan the mask that `auto` makes after others were refused."""
+    why = {one.strategy: f", {one.why}" for one in job.refused}
+    refused = [one.strategy for one in before]
+    told = [reason, *(f"{one} is refused{why.get(one, '')}" for one in refused)]
+    if strategy in refused:
+        told.append("none passes")
+    return plan_strategy(job, strategy, "; ".join(told), image, Notes(job), before)
+
+
+def later_strategies(job: Job, first: str) -> tuple[str, ...]:
+    """Return what `auto` tries after the first choice."""
+    contrast = contrast_of(job.run)
+    chain = ["derivative", "brain", "epi", "automask"]
+    if contrast != "EPI":
+        chain.remove("epi")
+    later = chain[chain.index(first) + 1 :]
+    if "brain" in later:
+        try:
+            if contrast is None:
+                raise UnusableImage(job.run.path, "does not tell its contrast by its name")
+            head_files(job, contrast, Notes(job))
+        except DataError:
+            later.remove("brain")
+    return tuple(later)
+
+
+def is_made(plan: MaskPlan) -> bool:
+    """Return whether a mask and its examination are up to date."""
+    return all(one.is_up_to_date() for one in (plan.product, plan.quality) if one is not None)
+
+
+def plan_strategy(
+    job: Job,
+    strategy: str,
+    reason: str,
+    image: Image,
+    notes: Notes,
+    before: Sequence[MaskPlan] = (),
+) -> MaskPlan:
+    """Plan the mask of one strategy.
+
+    Parameters
+    ----------
+    job, strategy, reason, image, notes
+        Why it is this one goes into its JSON file.
+    before : sequence of MaskPlan
+        The masks that were refused before.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `plan_mask`.
+    """
     kind = STRATEGIES[strategy]
     arguments = parse_arguments(strategy, argument_words(job, strategy))
     source = find_source(job, strategy, image, notes)
@@ -57,8 +157,10 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     on_grid = [image.grid.shape, image.grid.affine.tolist()] if kind.tissue else []
     told = fingerprint("mask", strategy, arguments, identities, spatial(job), *on_grid)
     names = Names(job, mask_name(strategy))
-    seen = examined_from(job, told)
-    product = names.mask(fingerprint(told, reason, seen))
+    refused = tuple(one.strategy for one in before)
+    seen = examined_from(job, told, is_compared=is_compared(strategy, refused))
+    known = [one.fingerprint for one in before]
+    product = names.mask(fingerprint(told, known or reason, seen))
     # Beside the mask of an image of no BIDS dataset stands its one JSON file alone.
     quality = names.quality(seen) if job.run.participant else None
     template = head.mask if head is not None else source if kind.tissue else None
@@ -66,7 +168,17 @@ def plan_mask(job: Job, image: Image, notes: Notes) -> MaskPlan:
     if strategy == "file":
         [given] = identities
     return MaskPlan(
-        strategy, reason, arguments, source, head, made_from, given, told, product, quality
+        strategy=strategy,
+        reason=reason,
+        arguments=arguments,
+        source=source,
+        head=head,
+        made_from=made_from,
+        given=given,
+        fingerprint=told,
+        product=product,
+        quality=quality,
+        refused=refused,
     )
 
 
@@ -89,9 +201,7 @@ def plan_varying(job: Job, image: Image, mask: MaskPlan) -> Product | None:
 
 
 def choose_strategy(job: Job, notes: Notes) -> tuple[str, str]:
-    """Return the strategy for a run, and why it is this one."""
-    if job.options.mask_strategy != "auto":
-        return job.options.mask_strategy, "asked for"
+    """Return the strategy that `auto` takes first for a run, and why it is this one."""
     if job.run.mask is not None:
         return "derivative", "auto: the preprocessing has a mask for this run and space"
     reason = "auto: the preprocessing has no mask for this run and space"

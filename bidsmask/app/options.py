@@ -147,8 +147,8 @@ class Options:
 
     mask_strategy: str = option(
         "auto",
-        "how the mask is made; auto: the derivative's where there is one, else brain where its "
-        "template is at hand, else epi for series and automask for the rest; at the group level: "
+        "how the mask is made; auto: the first that is not bad of the derivative's, brain where "
+        "its template is at hand, epi for series, and automask; at the group level: "
         "which masks count where there are several",
         group=MASK,
         choices=MASK_STRATEGIES,

@@ -7,9 +7,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bidsmask.app import sidecars
 from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns, clean_eigenvariates
 from bidsmask.app.examination import examine_mask, note_flags, quality_sidecar
-from bidsmask.app.job import Job, Outcome
+from bidsmask.app.job import Job, Outcome, Refusal
 from bidsmask.app.masks import make_mask
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
@@ -30,10 +30,9 @@ from bidsmask.bids.publish import Content, gzipped, publish_product
 from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
-from bidsmask.errors import DataError, Finding, UnusableImage
+from bidsmask.errors import DataError, Finding, UnusableImage, UnusableMask
 from bidsmask.images.stream import varying_voxels
 from bidsmask.images.write import Space, nifti_bytes, space_of
-from bidsmask.masks.flags import Flag
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
@@ -176,7 +175,17 @@ class Work:
         if not any(self.is_wanted(one) for one in (plan.product, plan.quality) if one):
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
                 return load_mask(plan.product.path, image.grid, plan.strategy)
-        mask, mean = make_mask(plan, image)
+        try:
+            mask, mean = make_mask(plan, image)
+        except (UnusableImage, UnusableMask) as error:
+            if plan.source is not None or not plan.has_other:
+                raise
+            return self.other_mask(f"the image {error.problem}", is_made=False)
+        exam, flags = examine_mask(self.job, plan, image, mask, mean)
+        bad = [flag.code for flag in flags if flag.is_bad]
+        if bad and plan.has_other:
+            return self.other_mask(" and ".join(bad), is_made=True)
+        note_flags(self.notes, image.path, mask, flags)
         if mask.doubts:
             self.notes.add(
                 "warning",
@@ -186,7 +195,9 @@ class Work:
                 "Look at the mask; give --mask-file, or another --mask-strategy, where it is.",
             )
         content = nifti_bytes(mask.voxels, mask.grid, space=self.space)
-        flags = self.examine(mask, mean)
+        if plan.quality is not None and self.is_wanted(plan.quality):
+            numbers = quality_sidecar(self.job, plan, exam, flags)
+            self.publish(plan.quality, [], numbers)
         sidecar = sidecars.mask_sidecar(self.job, self.preparation, mask, flags)
         self.publish(plan.product, [content], sidecar)
         return mask
@@ -203,15 +214,23 @@ class Work:
         sidecar = sidecars.varying_sidecar(self.job, product, voxels)
         self.publish(product, [nifti_bytes(voxels, image.grid, space=self.space)], sidecar)
 
-    def examine(self, mask: Mask, mean: npt.NDArray[Any] | None) -> tuple[Flag, ...]:
-        """Write the numbers of a mask, and tell what is odd about it."""
-        plan = self.preparation.mask
-        exam, flags = examine_mask(self.job, self.preparation.image, mask, mean)
-        note_flags(self.notes, self.preparation.image.path, mask, flags)
-        if plan.quality is not None and self.is_wanted(plan.quality):
-            sidecar = quality_sidecar(self.job, plan, exam, flags)
-            self.publish(plan.quality, [], sidecar)
-        return flags
+    def other_mask(self, why: str, *, is_made: bool) -> Mask:
+        """Refuse the mask that `auto` chose, and make the next one of the chain."""
+        refused = self.preparation.mask.strategy
+        advice = (
+            f"--mask-strategy {refused} takes it all the same; docs/masks.md has the thresholds."
+        )
+        self.notes.add(
+            "note",
+            "mask-refused",
+            self.preparation.image.path,
+            f"gets no mask by {refused} from auto: {why}",
+            advice if is_made else "",
+        )
+        refusal = Refusal(refused, why, is_made)
+        self.job = replace(self.job, refused=(*self.job.refused, refusal))
+        self.preparation = prepare(self.job)
+        return self.mask()
 
     def column_map(self, mask: Mask) -> None:
         """Write which voxel each column is."""

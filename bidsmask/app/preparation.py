@@ -46,6 +46,10 @@ class MaskPlan:
     product : Product
     quality : Product or None
         The examination of it; None for a combined mask.
+    has_other : bool
+        Whether another strategy is tried where this mask is bad, or cannot be made.
+    refused : tuple of str
+        The strategies that were tried before.
     combination : mapping or None
         How it was made of the masks of several runs, or of where signals vary, as sidecars tell
         it; None for a run's own.
@@ -61,6 +65,8 @@ class MaskPlan:
     fingerprint: str
     product: Product
     quality: Product | None = None
+    has_other: bool = False
+    refused: tuple[str, ...] = ()
     combination: Mapping[str, object] | None = None
 
     @property

@@ -17,7 +17,7 @@ from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
 from bidsmask.app.plan import Step, plan, preflight
 from bidsmask.app.prepare import prepare
-from bidsmask.app.products import GRID_ENTITIES
+from bidsmask.app.products import GRID_ENTITIES, Product
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.run import Run
 from bidsmask.bids.selection import NATIVE
@@ -99,20 +99,27 @@ def shared_by(run: Run, options: Options) -> object:
 
 
 def member_of(job: Job, step: Step, options: Options) -> Member | str:
-    """Return a run with its mask, or why it has none."""
-    if not is_made(step, options):
+    """Return a run with its mask, or why it has none; `auto` may have made another than planned."""
+    if is_failed(step):
         return "its mask could not be made"
+    made = dataclasses.replace(job, options=dataclasses.replace(job.options, force=False))
     try:
-        preparation = prepare(job)
+        preparation = prepare(made)
     except BidsmaskError as error:
         return str(error)
+    if not are_made(preparation.products, options):
+        return "its mask could not be made"
     return Member(job, preparation.image.grid, preparation.mask, preparation.varying)
 
 
-def is_made(step: Step, options: Options) -> bool:
-    """Return whether all products of a step of an earlier turn are there; a dry run makes none."""
-    is_failed = step.outcome is not None and step.outcome.status == "failed"
-    return not is_failed and (options.dry_run or all(one.is_up_to_date() for one in step.products))
+def is_failed(step: Step) -> bool:
+    """Return whether the preflight of a step of an earlier turn failed."""
+    return step.outcome is not None and step.outcome.status == "failed"
+
+
+def are_made(products: Sequence[Product], options: Options) -> bool:
+    """Return whether all products of an earlier turn are there; a dry run makes none."""
+    return options.dry_run or all(one.is_up_to_date() for one in products)
 
 
 def preflight_of(combination: Combination) -> Step:
@@ -137,7 +144,7 @@ def plan_signals(combined: Sequence[tuple[Combination, Step]]) -> Iterator[Step]
             if member.job.run.datatype == "anat":
                 continue  # it has no signals
             job = Job(member.job.run, options, combination.dataset, mask)
-            if is_made(step, options):
+            if not is_failed(step) and are_made(step.products, options):
                 yield preflight(job)
                 continue
             problem = f"has no signals, since {mask.product.path.name} could not be made"

@@ -247,3 +247,34 @@ def test_a_real_run_upside_down_is_in_doubt(
     assert run_app(run.root, tmp_path / "out", "--mask-only", "--mask-strategy", "brain", "-v") == 0
     assert written(tmp_path / "out").sidecar("desc-brain_mask.json")["Doubts"]
     assert "has a brain mask that may be wrong" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("bounds", "taken", "ending"),
+    [((50, 900), "automask", "epi is refused, cut"), ((3000, 4000), "epi", "none passes")],
+)
+def test_auto_goes_on_where_brain_refuses_the_image(
+    home: Path, tmp_path: Path, bounds: tuple[int, int], taken: str, ending: str
+) -> None:
+    options = ("--mask-only", "--brain-volume", *bounds)
+    middle = head_grid().shape[2] // 2
+    write_head(tmp_path / "in", head_image("EPI")[:, :, middle - 4 : middle + 5])
+    assert run_app(tmp_path / "in", tmp_path / "out", *options) == 0
+    told = written(tmp_path / "out").sidecar(f"desc-{taken}_mask.json")
+    assert "brain is refused, the image is" in told["StrategyReason"]
+    assert "36 mm large, but a head needs 40 to" in told["StrategyReason"]
+    assert told["StrategyReason"].endswith(ending)
+    before = written(tmp_path / "out").path(f"desc-{taken}_mask.json").stat().st_mtime_ns
+    assert run_app(tmp_path / "in", tmp_path / "out", *options) == 0
+    assert written(tmp_path / "out").path(f"desc-{taken}_mask.json").stat().st_mtime_ns == before
+    assert len(list((tmp_path / "out").rglob("*_mask.nii.gz"))) == 1
+
+
+def test_auto_fails_where_no_mask_can_be_made_and_says_why_of_each(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_head(tmp_path / "in", np.zeros(head_grid().shape))
+    assert run_app(tmp_path / "in", tmp_path / "out", "--mask-only") == 65
+    shown = " ".join(capsys.readouterr().err.split())
+    for strategy in ("brain", "epi", "automask"):
+        assert f"{strategy} is refused, the image " in shown

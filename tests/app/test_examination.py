@@ -127,3 +127,50 @@ def test_the_validator_passes_the_numbers(run, tmp_path):
     masks_only(run, tmp_path / "out")
     issues = validator_issues(tmp_path / "out")
     assert {issue["code"] for issue in issues} <= {"TOO_FEW_AUTHORS"}  # of no mask's making
+
+
+def test_auto_takes_the_first_mask_that_passes_and_says_why(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "nothing"))
+    output = tmp_path / "out"
+    masks_only(run, output)
+    give_mask(run, half(true_brain()))
+    assert masks_only(run, output) == 0
+    told = written(output).sidecar("desc-epi_mask.json")
+    assert told["Strategy"] == "epi"
+    assert "derivative is refused, half-a-brain and cut" in told["StrategyReason"]
+    assert any("mask-refused" in line for line in findings(output))
+    path = written(output).path("desc-epi_mask.nii.gz")
+    before = path.stat().st_mtime_ns
+    assert masks_only(run, output) == 0
+    assert path.stat().st_mtime_ns == before
+    give_mask(run, true_brain())
+    assert masks_only(run, output) == 0
+    assert written(output).sidecar("desc-derivative_mask.json")["Flags"] == []
+
+
+def test_auto_takes_the_first_mask_after_all_where_none_passes(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "nothing"))
+    output = tmp_path / "out"
+    assert masks_only(run, output, "--brain-volume", 3000, 4000) == 0
+    told = written(output).sidecar("desc-derivative_mask.json")
+    assert "automask is refused, volume" in told["StrategyReason"]
+    assert told["StrategyReason"].endswith("none passes")
+    assert any("ml, less than a brain" in one for one in told["Flags"])
+    assert not list(output.rglob("*desc-epi*"))
+    before = written(output).path("desc-derivative_mask.json").stat().st_mtime_ns
+    assert masks_only(run, output, "--brain-volume", 3000, 4000) == 0
+    assert written(output).path("desc-derivative_mask.json").stat().st_mtime_ns == before
+
+
+def test_what_is_combined_are_the_masks_that_auto_took_in_the_end(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "nothing"))
+    give_mask(run, half(true_brain()))
+    output, union = tmp_path / "out", ("--combine-masks", "union")
+    assert masks_only(run, output, *union) == 0
+    [path] = output.rglob("*_desc-epiUnion_mask.nii.gz")
+    before = path.stat().st_mtime_ns
+    assert masks_only(run, output, *union) == 0
+    assert path.stat().st_mtime_ns == before
+    assert masks_only(run, output, *union, "--force") == 0
+    assert path.stat().st_mtime_ns > before
+    assert not list(output.rglob("*_desc-derivative*_mask.nii.gz"))
