@@ -636,7 +636,7 @@ def test_a_damaged_atlas_leaves_no_signals(tmp_path, capsys):
     atlas.write_bytes(flip(atlas.read_bytes(), 0.9))
     assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", atlas) == 65
     assert "blocks.nii.gz is damaged" in capsys.readouterr().err
-    assert sorted(look_finished(tmp_path / "out")) == ["mask", "volumes"]
+    assert sorted(look_finished(tmp_path / "out")) == ["mask", "qc", "volumes"]
 
 
 # The tree of errors
