@@ -18,7 +18,7 @@ from bidsmask.bids.dataset import DESCRIPTION, Dataset, participant_folders
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.place import check_output
 from bidsmask.bids.run import Run
-from bidsmask.errors import Finding, OutputRefused, UsageError
+from bidsmask.errors import Finding, NotBids, OutputRefused, UsageError
 from bidsmask.images.folder import FolderOfImages, look_into, stem_of
 
 # What is made of several runs, or needs to know of their signals.
@@ -30,13 +30,23 @@ def find_images(options: Options) -> FolderOfImages | None:
 
     That is where masks alone are wanted, and neither a description nor a participant says that
     it is a BIDS dataset.
+
+    Raises
+    ------
+    NotBids
+        Nor is there an image.
     """
     root = options.bids_dir
     if not options.mask_only or not root.is_dir() or os.path.lexists(root / DESCRIPTION):
         return None
     if any(True for _ in participant_folders(root)):
         return None
-    return look_into(root) or None
+    found = look_into(root)
+    if not found:
+        problem = f"holds neither {DESCRIPTION} nor an image, .nii or .nii.gz"
+        advice = "Check the path. Images are looked for in the folder itself, not in others in it."
+        raise NotBids(str(root), problem, advice)
+    return found
 
 
 def check_folder(options: Options) -> Dataset:

@@ -201,11 +201,13 @@ def _for_brains(exam: Examination, bounds: Bounds) -> Iterator[Flag]:
         )
     # A loose mask's shell holds bright scalp; then it is the edges that tell.
     if not (exam.contrast >= LEAST_CONTRAST or exam.fit >= LEAST_FIT):
-        share = "an unknown share" if np.isnan(exam.contrast) else f"{exam.contrast:.0%}"
+        side = "brighter" if exam.contrast < 0 else "darker"
+        share = f"are {side} by {abs(exam.contrast):.0%} than the mask"
         yield Flag(
             "no-contrast",
-            f"the {SHELL_MM:g} mm around the mask are darker by {share} than the mask (less than "
-            f"{LEAST_CONTRAST:.0%}), and its surface lies on no edges",
+            f"the {SHELL_MM:g} mm around the mask "
+            + (share if np.isfinite(exam.contrast) else "cannot be told from it")
+            + f" (less than {LEAST_CONTRAST:.0%} darker), and its surface lies on no edges",
             exam.contrast,
             LEAST_CONTRAST,
         )

@@ -203,14 +203,22 @@ def test_without_mask_only_a_folder_is_no_dataset(tmp_path, capsys):
     assert "--mask-only" in said
 
 
+def test_a_folder_without_an_image_says_so(tmp_path, capsys):
+    root = write_tree(tmp_path / "in", {"notes.txt": "", "inner/a.nii": ""})
+    assert run_app(root, tmp_path / "out", *OTSU) == 16
+    said = capsys.readouterr().err
+    assert "holds neither dataset_description.json nor an image, .nii or .nii.gz" in said
+    assert "in the folder itself" in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "files",
     [
-        ["notes.txt", "inner/a.nii"],
         ["a.nii", "sub-01/func/sub-01_task-a_bold.nii"],
         ["a.nii", "dataset_description.json"],
     ],
-    ids=["no image", "participants", "a broken description"],
+    ids=["participants", "a broken description"],
 )
 def test_what_is_not_a_folder_of_images_alone_is_held_to_be_bids(tmp_path, capsys, files):
     root = write_tree(tmp_path / "in", dict.fromkeys(files, ""))
