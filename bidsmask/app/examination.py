@@ -25,6 +25,8 @@ from bidsmask.masks.mask import Mask
 
 # Of tissues, never of whole brains.
 TISSUES: Final = ("gm-template", "wm-template")
+# Few enough to take no time beside the reading of a run, enough for its noise to fade.
+PICTURE_VOLUMES: Final = 10
 _DIGITS: Final = 6
 
 
@@ -62,7 +64,8 @@ def examine_mask(
     mask : Mask
     mean : (i, j, k) array or None
         What the mask was computed from; where it comes from a file, the run's reference image
-        on the same grid stands in for the mean, which would take another reading of the run.
+        on the same grid stands in for the mean, which would take another reading of the run, or
+        else the mean of the first volumes.
 
     Raises
     ------
@@ -174,10 +177,10 @@ def _is_on(path: Path, image: Image) -> bool:
 
 
 def _picture(job: Job, image: Image) -> NDArray[Any]:
-    """Return what the run looks like: its reference image, else its mean."""
+    """Return what the run looks like: its reference image, else the mean of its first volumes."""
     boldref = job.run.boldref
     if boldref is not None:
         reference = open_image(boldref)
         if reference.n_volumes == 1 and reference.grid.is_same(image.grid):
             return mean_volume(reference)
-    return mean_volume(image)
+    return mean_volume(image, most=PICTURE_VOLUMES)

@@ -375,6 +375,23 @@ def test_the_mean_of_a_real_run_is_nilearns() -> None:
     np.testing.assert_array_equal(mean_volume(open_image(REAL_BOLD)), theirs)
 
 
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_the_mean_of_the_first_volumes_reads_no_further(tmp_path: Path, dtype: str) -> None:
+    stored = np.random.default_rng(3).integers(0, 900, (6, 5, 4, 9)).astype(dtype)
+    path = write_image(tmp_path / "x.nii", stored)
+    theirs = stored[..., :4].astype(np.float64).mean(-1)
+    np.testing.assert_allclose(mean_volume(open_image(path), most=4), theirs, rtol=1e-6)
+    np.testing.assert_array_equal(
+        mean_volume(open_image(path), most=50), mean_volume(open_image(path))
+    )
+    image = open_image(path)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 4)
+    with pytest.raises(DamagedFile):
+        mean_volume(image)
+    np.testing.assert_allclose(mean_volume(image, most=4), theirs, rtol=1e-6)
+
+
 # Which voxels vary
 
 
