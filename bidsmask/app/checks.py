@@ -214,8 +214,7 @@ def check_text(options: Options) -> None:
         value = getattr(options, one.name)
         for word in value if isinstance(value, tuple) else [value]:
             is_path = isinstance(word, Path) or one.name in ("atlas", "maps")
-            # Path.absolute() would keep `..`, and what that leaves again.
-            text = os.path.abspath(word) if is_path else str(word)  # noqa: PTH100
+            text = os.path.abspath(word) if is_path else str(word)  # noqa: PTH100  keeps no `..`
             as_given = text.encode(errors="surrogateescape")
             try:
                 as_given.decode()

@@ -54,17 +54,16 @@ def cleaning_choice(options: Options, strategy: str) -> CleaningChoice:
         min_volumes=options.min_volumes,
         min_seconds=options.min_seconds,
     )
-    # The parser and the config hold filter, padding and scale to their choices.
     temporal_filter = TemporalFilter(
-        kind=options.filter or "none",  # type: ignore[arg-type]
+        kind=options.filter or "none",
         high_pass_hz=options.high_pass,
         low_pass_hz=options.low_pass,
-        padding=options.padding,  # type: ignore[arg-type]
+        padding=options.padding,
     )
     cleaning = Cleaning(
         detrend=options.detrend,
         filter=temporal_filter,
-        standardize=options.standardize,  # type: ignore[arg-type]
+        standardize=options.standardize,
     )
     return CleaningChoice(strategy + changed(options, strategy), confounds, thresholds, cleaning)
 

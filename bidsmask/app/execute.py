@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
@@ -134,7 +134,7 @@ def in_processes(
         end(running.values())
 
 
-def process_context() -> BaseContext:
+def process_context() -> ForkServerContext | SpawnContext:
     """Return the way processes are started: forked from a server that imported our science.
 
     Where that cannot be, each imports it for itself, which takes a second.
@@ -166,10 +166,12 @@ class Running:
     pipe: multiprocessing.connection.Connection
 
     @classmethod
-    def start(cls, context: BaseContext, job: Labelled, work: Work, n_threads: int) -> Running:
+    def start(
+        cls, context: ForkServerContext | SpawnContext, job: Labelled, work: Work, n_threads: int
+    ) -> Running:
         """Start the process."""
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=serve, args=(theirs, work, job, n_threads), daemon=True)  # type: ignore[attr-defined]
+        process = context.Process(target=serve, args=(theirs, work, job, n_threads), daemon=True)
         process.start()
         theirs.close()
         return cls(job, process, ours)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
+    from bidsmask.cleaning.cleaning import Scale
+    from bidsmask.cleaning.filter import Kind, Padding
 
 LEVELS = ("participant", "group")
 # Folders of the images that each choice means.
@@ -306,7 +310,7 @@ class Options:
     min_seconds: float = option(
         0.0, "refuse runs of which less time is kept, s", group=CLEANING, metavar="S"
     )
-    filter: str | None = option(
+    filter: Kind | None = option(
         None,
         "how frequencies are removed (default: butterworth when a cut-off is given)",
         group=CLEANING,
@@ -318,14 +322,14 @@ class Options:
     low_pass: float | None = option(
         None, "remove frequencies above this, Hz", group=CLEANING, kind=float, metavar="HZ"
     )
-    padding: str = option(
+    padding: Padding = option(
         "even",
         "how butterworth continues the run beyond its ends; odd is nilearn's",
         group=CLEANING,
         choices=("even", "odd"),
     )
     detrend: bool = option(True, "remove each signal's straight line over time", group=CLEANING)
-    standardize: str = option(
+    standardize: Scale = option(
         "zscore_sample",
         "what is done to each cleaned signal last",
         group=CLEANING,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +123,8 @@ class _Patient(io.RawIOBase):
         return self._try(lambda: self._handle.seek(offset, whence), offset)
 
     def readinto(self, target: Any) -> int:
-        return self._try(lambda: self._handle.readinto(target), len(target))  # type: ignore[attr-defined]
+        handle = cast(io.RawIOBase, self._handle)
+        return self._try(lambda: handle.readinto(target) or 0, len(target))
 
     def _try(self, do: Callable[[], int], otherwise: int) -> int:
         if self._failure is None:

@@ -20,6 +20,10 @@ ORDER = 5
 BLOCK = 16
 
 
+Kind = Literal["butterworth", "cosine", "regression", "none"]
+Padding = Literal["even", "odd"]
+
+
 @dataclass(frozen=True)
 class TemporalFilter:
     """Which frequencies stay, and how the others are taken out.
@@ -43,10 +47,10 @@ class TemporalFilter:
         If the cut-offs contradict the kind or each other, in the words of the command line.
     """
 
-    kind: Literal["butterworth", "cosine", "regression", "none"] = "none"
+    kind: Kind = "none"
     high_pass_hz: float | None = None
     low_pass_hz: float | None = None
-    padding: Literal["even", "odd"] = "even"
+    padding: Padding = "even"
 
     def __post_init__(self) -> None:
         kind, high, low = self.kind, self.high_pass_hz, self.low_pass_hz

@@ -63,13 +63,13 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 def _open(path: Path) -> BinaryIO:
     if is_compressed(path):
-        return cast(BinaryIO, igzip.open(path))  # type: ignore[no-untyped-call]
+        return cast(BinaryIO, igzip.open(path))  # type: ignore[no-untyped-call]  # isal says no types
     return path.open("rb")
 
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file; OSError where it is a pipe or device, which could keep us waiting."""
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115  the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -86,7 +86,7 @@ def fill(file: BinaryIO, target: memoryview) -> int:
     """Read until the target is full or the file ends; return the number of bytes read."""
     done = 0
     while done < len(target):
-        n = file.readinto(target[done:])  # type: ignore[attr-defined]
+        n = file.readinto(target[done:])  # type: ignore[attr-defined]  # not in BinaryIO
         if not n:
             break
         done += n

@@ -84,7 +84,7 @@ def side_shares(mask: Mask) -> dict[str, float]:
 
 def _codes(affine: FloatArray) -> tuple[str, str, str]:
     """Return the side at the end of i, j and k."""
-    i, j, k = nib.orientations.aff2axcodes(affine)  # type: ignore[no-untyped-call]
+    i, j, k = nib.orientations.aff2axcodes(affine)  # type: ignore[no-untyped-call]  # nibabel
     return i, j, k
 
 

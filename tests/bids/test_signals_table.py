@@ -99,13 +99,16 @@ def test_rows_longer_than_a_block_join_without_a_seam():
     np.testing.assert_array_equal(np.array(read, np.float32), values)
 
 
-def test_what_a_failing_disk_raises_in_the_writing_thread_reaches_the_caller():
-    class Full(io.RawIOBase):
-        def write(self, piece):
-            if len(piece) > 100:
-                raise OSError(28, "No space left on device")
-            return len(piece)
+class Full(io.RawIOBase):
+    """A disk with room for the header alone."""
 
+    def write(self, piece):
+        if len(piece) > 100:
+            raise OSError(28, "No space left on device")
+        return len(piece)
+
+
+def test_what_a_failing_disk_raises_in_the_writing_thread_reaches_the_caller():
     with pytest.raises(OSError, match="No space left"):
         write_signals(Full(), ["a", "b"], np.full((500_000, 2), 1 / 3, np.float32))
 
@@ -172,12 +175,6 @@ def test_each_process_makes_its_share_of_the_text(monkeypatch):
 
 
 def test_processes_that_help_end_when_the_disk_is_full(forked):
-    class Full(io.RawIOBase):
-        def write(self, piece):
-            if len(piece) > 100:
-                raise OSError(28, "No space left on device")
-            return len(piece)
-
     with pytest.raises(OSError, match="No space left"):
         write_signals(Full(), ["a", "b"], np.ones((1_500_000, 2), np.float32), n_processes=3)
     assert len(forked) == (2 if signals_text._CAN_FORK else 0)
