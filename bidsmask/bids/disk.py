@@ -68,8 +68,11 @@ def sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def forget(descriptor: int) -> None:
-    """Give back the memory of what is on the disk already, where the system can."""
+def begin(descriptor: int) -> None:
+    """Begin to bring an open file to the disk, and give back what memory has arrived there.
+
+    Linux does both at this word, without waiting; elsewhere nothing happens until `sync`.
+    """
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from socket import MSG_WAITALL, socketpair
 from typing import Final
 
 import numpy as np
@@ -33,7 +35,8 @@ _PIECE_BYTES = 25 * BLOCK_CELLS * PIECE_BLOCKS
 # systems than Linux do not promise that a process with threads can be forked.
 _CAN_FORK = sys.platform == "linux"
 
-_LENGTH = np.dtype(np.int64)  # of a piece, before it
+_LENGTH_BYTES = 8  # of the number that tells the length of a piece
+_N_PLACES = 2  # for pieces of a helper: one is being made while the other is written
 
 
 def text_pieces(values: Signals, n_processes: int = 1) -> Iterator[memoryview]:
@@ -66,72 +69,70 @@ def text_pieces(values: Signals, n_processes: int = 1) -> Iterator[memoryview]:
             helpers.append(_Helper(values, turns, helpers))
             stack.callback(helpers[-1].close)
         for number in range(n_pieces):
-            place = memory[number % 2]
-            turn = number % n_processes
-            used = helpers[turn - 1].receive(place) if turn else 0
-            # What a helper could not make, since something ended it, is made here.
-            used = used or _fill(place, values, number)
-            yield place[:used].data
+            turn, before = number % n_processes, (number - 2) % n_processes
+            if number > 1 and before:
+                helpers[before - 1].release()
+            piece = helpers[turn - 1].receive() if turn else memory[0][:0]
+            if not len(piece):
+                # What a helper could not make, since something ended it, is made here.
+                place = memory[number % 2]
+                piece = place[: _fill(place, values, number)]
+            yield piece.data
 
 
 class _Helper:
-    """A copy of this process that makes some of the pieces and sends them through a pipe."""
+    """A copy of this process that makes some of the pieces in memory that both share."""
 
     def __init__(self, values: Signals, turns: range, others: Sequence[_Helper]) -> None:
-        self._pipe, pipe = os.pipe()
+        self._memory = mmap.mmap(-1, _N_PLACES * _PIECE_BYTES)
+        flat: npt.NDArray[np.uint8] = np.frombuffer(self._memory, np.uint8)
+        self._places = flat.reshape(_N_PLACES, _PIECE_BYTES)
+        self._socket, socket = socketpair()
+        self._n_received = 0
         with warnings.catch_warnings():
             # A copy has no other thread, whose locks could stay shut: it computes and writes.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 self._process: int | None = os.fork()
-            except OSError:  # the system allows no more processes: the pipe stays empty
+            except OSError:  # the system allows no more processes: no piece comes
                 self._process = None
         if self._process != 0:
-            os.close(pipe)
+            socket.close()
             return
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            # A pipe that nobody else can read ends the copy when this process is gone.
+            # A socket that nobody else holds ends the copy when this process is gone.
             for helper in (self, *others):
-                os.close(helper._pipe)
-            place = np.empty(_PIECE_BYTES, np.uint8)
-            for number in turns:
-                used = _fill(place, values, number)
-                _send(pipe, _LENGTH.type(used).tobytes())
-                _send(pipe, place[:used].data)
+                helper._socket.close()
+            for turn, number in enumerate(turns):
+                if turn >= _N_PLACES and not socket.recv(1):
+                    break
+                used = _fill(self._places[turn % _N_PLACES], values, number)
+                socket.sendall(used.to_bytes(_LENGTH_BYTES, "big"))
         finally:
             os._exit(0)
 
-    def receive(self, place: npt.NDArray[np.uint8]) -> int:
-        """Take over the next piece; return its length, 0 where there is none."""
-        if not self._read(place[: _LENGTH.itemsize]):
-            return 0
-        length = int(place[: _LENGTH.itemsize].view(_LENGTH)[0])
-        return length if self._read(place[:length]) else 0
+    def receive(self) -> npt.NDArray[np.uint8]:
+        """Return the next piece, empty where there is none; it stays until it is released."""
+        told = b""
+        with suppress(ConnectionError):
+            told = self._socket.recv(_LENGTH_BYTES, MSG_WAITALL)
+        length = int.from_bytes(told, "big") if len(told) == _LENGTH_BYTES else 0
+        piece: npt.NDArray[np.uint8] = self._places[self._n_received % _N_PLACES, :length]
+        self._n_received += 1
+        return piece
+
+    def release(self) -> None:
+        """Let the memory of the oldest piece be used again."""
+        with suppress(ConnectionError):
+            self._socket.sendall(b"1")
 
     def close(self) -> None:
-        """End the copy, which cannot write any more, and wait for it."""
-        os.close(self._pipe)
+        """End the copy, which cannot tell of any more pieces, and wait for it."""
+        self._socket.close()
         if self._process is not None:
             os.waitpid(self._process, 0)
-
-    def _read(self, place: npt.NDArray[np.uint8]) -> bool:
-        """Fill the place; return whether so much came."""
-        done = 0
-        while done < len(place):
-            n_bytes = os.readv(self._pipe, [place[done:].data])
-            if not n_bytes:
-                return False
-            done += n_bytes
-        return True
-
-
-def _send(pipe: int, content: bytes | memoryview) -> None:
-    """Write all of it."""
-    view = memoryview(content)
-    while view:
-        view = view[os.write(pipe, view) :]
 
 
 def _fill(place: npt.NDArray[np.uint8], values: Signals, number: int) -> int:

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final, Literal
@@ -198,6 +199,7 @@ def _resolution(name: str) -> str:
     return plain_label(Entities.parse(name).get("res") or "")
 
 
+@cache
 def _names_in_client() -> frozenset[str]:
     """Return the names of all files that the installed client knows of, by its own list."""
     try:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 
 from bidsmask.errors import GridMismatch
 from bidsmask.masks.mask import Mask
@@ -44,6 +43,8 @@ def agreement(one: Mask, other: Mask) -> Agreement:
     if not one.grid.is_same(other.grid):
         where = other.source or f"mask {other.strategy}"
         raise GridMismatch(where, one.grid.difference(other.grid))
+    from scipy.spatial import KDTree  # 0.05 s, and many masks have no other
+
     overlap = int(np.count_nonzero(one.voxels & other.voxels))
     total = one.n_voxels + other.n_voxels
     surfaces = [_surface_mm(mask) for mask in (one, other)]

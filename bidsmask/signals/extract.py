@@ -101,10 +101,14 @@ def extract(
 
 
 def blocks(parts: Iterator[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
-    """Yield parts of volumes, (n, n_needed), some together, with the number of the first."""
-    start = 0
+    """Yield parts of volumes, (n, n_needed), some together, with the number of the first.
+
+    All blocks are made in the memory of the first.
+    """
+    start, block = 0, None
     for first in parts:
-        block = np.empty((BLOCK_VOLUMES, *first.shape), first.dtype)
+        if block is None:
+            block = np.empty((BLOCK_VOLUMES, *first.shape), first.dtype)
         n = 0
         for part in chain([first], islice(parts, BLOCK_VOLUMES - 1)):
             block[n] = part

@@ -98,17 +98,23 @@ def test_content_may_seek_read_back_and_truncate(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"012345\0\0"
 
 
-def test_a_large_file_goes_to_the_disk_while_it_is_made(tmp_path, monkeypatch):
-    sizes = []
+def test_a_large_file_begins_its_way_to_the_disk_while_it_is_made(tmp_path, monkeypatch):
+    begun, synced = [], []
+    originals = {"begin": disk.begin, "sync": disk.sync}
 
-    def sync(descriptor):
-        sizes.append(os.fstat(descriptor).st_size)
-        ORIGINALS["sync"](descriptor)
+    def watched(name, sizes):
+        def call(descriptor):
+            sizes.append(os.fstat(descriptor).st_size)
+            originals[name](descriptor)
 
-    monkeypatch.setattr(module, "_SYNC_AHEAD", 100)
-    monkeypatch.setattr(disk, "sync", sync)
+        return call
+
+    monkeypatch.setattr(module, "_BEGIN_AFTER", 100)
+    monkeypatch.setattr(disk, "begin", watched("begin", begun))
+    monkeypatch.setattr(disk, "sync", watched("sync", synced))
     publish(tmp_path / "a", lambda handle: [handle.write(bytes(30)) for _ in range(9)])
-    assert sizes == [120, 240, 270]
+    assert begun == [120, 240]
+    assert synced == [270]
 
 
 def test_the_permissions_are_those_of_any_new_file(tmp_path):
