@@ -67,6 +67,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extractors.py --only "labels mean" "labels median" "labels variance" \
 		"maps 64" "maps 64 everywhere" spheres
 	$(BIN)/python benchmarks/extractors.py --voxel-mm 3 --only "maps 1024"
+	$(BIN)/python benchmarks/together.py
 	$(BIN)/python benchmarks/mask_speed.py
 	@if [ -d $(REAL) ]; then set -x; \
 		$(BIN)/python benchmarks/real.py $(REAL)/studyforrest $(REAL)/$(REAL_ATLAS); \

@@ -146,12 +146,15 @@ class Window:
             self._stored = [positions_in(ijk, self._smoother.input_box) for ijk in needed]
             self._positions = [positions_in(ijk, self._box) for ijk in needed]
             return
-        positions = [flat_indices(ijk, image.grid.shape) for ijk in needed]
-        self._voxels = positions[0] if len(positions) == 1 else np.unique(np.concatenate(positions))
-        # With one extractor the part is just what it needs, in its order.
-        self._positions = [
-            None if len(positions) == 1 else np.searchsorted(self._voxels, one) for one in positions
-        ]
+        # In C order, as masks and atlases count their voxels: one that has them all needs no more.
+        is_needed = np.zeros(image.grid.shape, bool)
+        for ijk in needed:
+            is_needed[tuple(ijk.T)] = True
+        self._voxels = flat_indices(np.argwhere(is_needed), image.grid.shape)
+        places = np.cumsum(is_needed).reshape(is_needed.shape) - 1
+        positions = [places[tuple(ijk.T)] for ijk in needed]
+        everything = np.arange(len(self._voxels))
+        self._positions = [None if np.array_equal(one, everything) else one for one in positions]
         self._stored = self._positions
 
     def change(self, volume: npt.NDArray[Any]) -> FloatArray:
