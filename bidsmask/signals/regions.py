@@ -42,18 +42,19 @@ class Regions:
     @classmethod
     def of_labels(
         cls,
-        labels: npt.NDArray[np.integer],
-        values: npt.NDArray[np.integer],
+        labels: npt.NDArray[np.number],
+        values: npt.NDArray[np.number],
         inside: npt.NDArray[np.bool_],
     ) -> Regions:
         """Return the regions of an image of labels.
 
         Parameters
         ----------
-        labels : (i, j, k) int array
-            Label of each voxel, on the grid of the run.
-        values : (n_regions,) int array
-            The labels that are regions, ascending; one may have no voxel.
+        labels : (i, j, k) array, real
+            Label of each voxel, on the grid of the run; fractions and negative ones, too.
+        values : (n_regions,) array
+            The labels that are regions, ascending; one may have no voxel. All others are
+            background.
         inside : (i, j, k) bool array
             Voxels that count.
         """
