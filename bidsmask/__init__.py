@@ -22,6 +22,7 @@ _PLACES = {
     "compute_multi_epi_mask": _MASKING,
     "connected_label_regions": _REGIONS,
     "connected_regions": _REGIONS,
+    "connectivity_matrix": "bidsmask.connectivity.measures",
     "extract_regions": _REGIONS,
     "generate_brain_mask": _FOLDER,
     "generate_brain_mask_dataset": _FOLDER,

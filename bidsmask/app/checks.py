@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bidsmask.app.options import (
     CLEANING,
+    CORRELATIONS,
     LEVELS,
     LONGEST_T_R_S,
     RUNNING,
@@ -174,6 +175,16 @@ def regions_problems(options: Options) -> list[BidsmaskError]:
                 found.append(UsageError(one, "does nothing without --seeds"))
     if options.region_statistic != ("mean",) and not (options.atlas or options.seeds):
         found.append(UsageError("--region-statistic", "does nothing without --atlas or --seeds"))
+    if options.connectivity and not (options.atlas or options.maps or options.seeds):
+        problem = "has nothing to connect: between voxels a matrix would be 200 GB a run"
+        advice = "Give regions by --atlas, --maps or --seeds."
+        found.append(UsageError("--connectivity", problem, advice))
+    others = [one for one in options.connectivity if one not in CORRELATIONS]
+    if options.fisher_z and not options.connectivity:
+        found.append(UsageError("--fisher-z", "does nothing without --connectivity"))
+    elif options.fisher_z and others:
+        problem = f"is of correlations, and {', '.join(others)} is none"
+        found.append(UsageError("--fisher-z", problem, f"Give {', '.join(CORRELATIONS)}."))
     return found
 
 

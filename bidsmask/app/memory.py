@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsmask.app.execute import Resources
-from bidsmask.app.preparation import MaskPlan, Preparation
+from bidsmask.app.preparation import MaskPlan, MatrixPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
@@ -44,6 +44,9 @@ BYTES_PER_VALUE_READ, BYTES_PER_VALUE_READ_WHOLE = 8, 24
 BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20
 # Text on its way to the disk: 8 bytes for each byte of values, in up to three pieces of 8 MB.
 TEXT_FACTOR, TEXT_BYTES = 8, 25e6
+# Signals while their regions are connected, for each value of them: text, float32 and float64; and
+# the matrices, their decomposition and their text, for each pair.
+BYTES_PER_VALUE_CONNECTED, BYTES_PER_PAIR_CONNECTED = 50, 120
 
 # A mask that is not computed yet: brains filled 0.20 to 0.27 of the grids that were looked at.
 BRAIN_SHARE = 0.25
@@ -67,6 +70,8 @@ class Need:
         Signals on their way to the disk.
     block_mb, n_blocks : float
         One block of columns in cleaning, and how many there are.
+    after_mb : float
+        The most that is taken once signals are written: for a matrix between regions.
     """
 
     grid_mb: float
@@ -76,12 +81,13 @@ class Need:
     text_mb: float = 0.0
     block_mb: float = 0.0
     n_blocks: float = 0.0
+    after_mb: float = 0.0
 
     def process_mb(self, n_threads: int) -> float:
         """Return the peak of a process that does the Job with so many threads, MB."""
         blocks_mb = min(n_threads, self.n_blocks) * self.block_mb
         signals_mb = self.rows_mb + max(self.reading_mb, blocks_mb, self.text_mb)
-        return PROCESS_MB + self.grid_mb + max(self.before_mb, signals_mb)
+        return PROCESS_MB + self.grid_mb + max(self.before_mb, signals_mb, self.after_mb)
 
     def in_all_mb(self, n_runs: int, resources: Resources) -> float:
         """Return what the program and its processes take for so many runs like this, MB.
@@ -115,7 +121,7 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     DataError
         The file of the mask, which is read to count its voxels, is not usable.
     """
-    image = preparation.image
+    image, matrices = preparation.image, preparation.matrices
     grid_mb = BYTES_PER_GRID_VOXEL * image.grid.n_voxels / 1e6
     n_voxels = count_voxels(preparation.mask, stale, image.grid)
     before = [0.0]
@@ -165,7 +171,15 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
         text_mb=min(TEXT_FACTOR * held, TEXT_BYTES) / 1e6,
         block_mb=BLOCK_BYTES * min(largest, BLOCK_COLUMNS) * image.n_volumes / 1e6,
         n_blocks=math.ceil(largest / BLOCK_COLUMNS),
+        after_mb=max((matrix_mb(one) for one in matrices if one.product in stale), default=0.0),
     )
+
+
+def matrix_mb(plan: MatrixPlan) -> float:
+    """Return about what a matrix between regions takes, MB."""
+    n_columns, n_rows = plan.atlas.n_columns, len(plan.cleaning.operator.matrix)
+    each = BYTES_PER_VALUE_CONNECTED * n_rows + BYTES_PER_PAIR_CONNECTED * n_columns
+    return n_columns * each / 1e6
 
 
 def brain_mb(plan: MaskPlan, grid: Grid) -> float:

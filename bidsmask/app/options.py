@@ -6,9 +6,11 @@ Options does not hold, no flag can say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from bidsmask.app.option import option
 
 if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
     from bidsmask.cleaning.cleaning import Scale
@@ -42,6 +44,20 @@ REGION_STATISTICS = (
     "eigenvariate",
 )
 
+CONNECTIVITY = (
+    "pearson",
+    "correlation-ledoit-wolf",
+    "covariance",
+    "ledoit-wolf",
+    "partial",
+    "precision",
+    "partial-sample",
+    "precision-sample",
+)
+
+# Those that have a Fisher z.
+CORRELATIONS = ("pearson", "correlation-ledoit-wolf", "partial", "partial-sample")
+
 COMBINATIONS = ("intersection", "union", "majority", "probability")
 COMBINED_OVER = ("run", "session", "participant")
 
@@ -53,48 +69,6 @@ MASK = "mask"
 SIGNALS = "signals"
 CLEANING = "cleaning"
 RUNNING = "running"
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    flags: tuple[str, ...] = (),
-    kind: type | None = None,
-    choices: tuple[str, ...] = (),
-    metavar: str = "",
-    minimum: int | None = None,
-    is_counted: bool = False,
-) -> Any:
-    """Return a field of Options with what the parser needs to know of it.
-
-    Parameters
-    ----------
-    default : object
-        A tuple makes an option that takes one or more values.
-    help : str
-        One line, with the unit; the default is added to it.
-    group : str
-        Heading in the help.
-    flags : tuple of str
-        Spellings beside `--the-field-name`.
-    kind : type, optional
-        What the text becomes; the type of the default where that tells.
-    choices : tuple of str
-        The only values allowed.
-    metavar : str
-        How the value is shown in the help.
-    minimum : int, optional
-        The least number that is allowed; what the cleaning asks of its numbers, it checks itself.
-    is_counted : bool
-        Whether the option takes no value, and says more each time it is given.
-    """
-    kind = kind or (str if isinstance(default, tuple) or default is None else type(default))
-    metadata = {"help": help, "group": group, "flags": flags, "kind": kind}
-    metadata |= {"choices": choices, "metavar": metavar}
-    metadata |= {"minimum": minimum, "is_counted": is_counted}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -246,6 +220,16 @@ class Options:
         "write the signal of every voxel (default: when nothing else is asked for)",
         group=SIGNALS,
         kind=bool,
+    )
+    connectivity: tuple[str, ...] = option(
+        (),
+        "measures between the signals of all regions of --atlas, --maps and --seeds; each is "
+        "written; partial and precision are of Ledoit and Wolf's covariance",
+        group=SIGNALS,
+        choices=CONNECTIVITY,
+    )
+    fisher_z: bool = option(
+        False, "write the correlations of --connectivity as Fisher's z", group=SIGNALS
     )
     smoothing_fwhm: float | None = option(
         None, "smooth with a Gaussian of this width, mm", group=SIGNALS, kind=float, metavar="MM"

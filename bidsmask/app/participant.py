@@ -19,6 +19,7 @@ from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns, clean_eigenv
 from bidsmask.app.examination import examine_mask, note_flags, quality_sidecar
 from bidsmask.app.job import Job, Outcome, Refusal
 from bidsmask.app.masks import make_mask
+from bidsmask.app.matrices import make_matrix
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
@@ -155,6 +156,7 @@ class Work:
             self.volumes(plan)
         atlases = [self.atlas(plan, mask) for plan in self.preparation.atlases]
         self.signals(mask, atlases)
+        self.matrices()
 
     def is_wanted(self, product: Product) -> bool:
         """Return whether a product has to be made."""
@@ -303,6 +305,13 @@ class Work:
                 is_last = product is wanted[-1][1]
                 cleaned = task.clean(plan.operator, raw, is_last=is_last, n_threads=self.n_threads)
                 self.publish_signals(task, plan, product, raw, cleaned)
+
+    def matrices(self) -> None:
+        """Write how the regions are connected."""
+        for plan in self.preparation.matrices:
+            if self.is_wanted(plan.product):
+                table, sidecar = make_matrix(self.job, self.preparation, plan, self.notes)
+                self.publish(plan.product, [table_bytes(table)], sidecar)
 
     def tasks(self, mask: Mask, atlases: Sequence[AtlasColumns | None]) -> list[SignalsTask]:
         """Return what has to be extracted."""

@@ -138,6 +138,30 @@ class AtlasPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class MatrixPlan:
+    """One matrix between the regions of an atlas on a run.
+
+    Attributes
+    ----------
+    measure : str
+    statistic : str
+        Of the regions.
+    atlas : AtlasPlan
+    cleaning : CleaningPlan
+    signals : Product
+        What is connected.
+    product : Product
+    """
+
+    measure: str
+    statistic: str
+    atlas: AtlasPlan
+    cleaning: CleaningPlan
+    signals: Product
+    product: Product
+
+
+@dataclass(frozen=True, eq=False)
 class Preparation:
     """A Job, ready to be computed.
 
@@ -155,6 +179,7 @@ class Preparation:
         Where voxel signals are wanted.
     cleanings : tuple of CleaningPlan
     atlases : tuple of AtlasPlan
+    matrices : tuple of MatrixPlan
     findings : tuple of Finding
         Warnings and notes.
     """
@@ -168,6 +193,7 @@ class Preparation:
     column_map: Product | None = None
     cleanings: tuple[CleaningPlan, ...] = ()
     atlases: tuple[AtlasPlan, ...] = ()
+    matrices: tuple[MatrixPlan, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -180,4 +206,5 @@ class Preparation:
         own = (self.mask.quality, self.mask.product) if self.mask.combination is None else ()
         masks = [product for product in own if product is not None]
         varying = [self.varying] if self.varying is not None else []
-        return (*masks, *varying, *maps, *volumes, *voxels, *regions)
+        matrices = [plan.product for plan in self.matrices]
+        return (*masks, *varying, *maps, *volumes, *voxels, *regions, *matrices)

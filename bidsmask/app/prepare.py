@@ -15,6 +15,7 @@ from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.job import Job
 from bidsmask.app.masks import plan_mask, plan_varying
+from bidsmask.app.matrices import plan_matrices
 from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.products import Names, fingerprint
@@ -85,6 +86,7 @@ def prepare(job: Job) -> Preparation:
         column_map=column_map if options.voxels else None,
         cleanings=cleanings,
         atlases=atlases,
+        matrices=plan_matrices(job, atlases, cleanings, names),
         findings=tuple(notes.findings),
     )
 

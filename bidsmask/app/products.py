@@ -128,6 +128,11 @@ class Names:
         stat = statistic.replace("_", "")
         return self._signals(fingerprint, {"atlas": atlas, "stat": stat, "desc": cleaning})
 
+    def matrix(self, fingerprint: str, cleaning: str, atlas: str, stat: str) -> Product:
+        """A measure between the regions of an atlas."""
+        entities = {"atlas": atlas, "stat": stat, "desc": cleaning}
+        return self._product(fingerprint, "relmat", (".tsv",), entities)
+
     def _signals(self, fingerprint: str, entities: Mapping[str, str]) -> Product:
         extension = f".{self.job.options.format}"
         return self._product(fingerprint, "timeseries", (extension,), entities)

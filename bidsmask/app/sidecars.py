@@ -257,6 +257,7 @@ def signals_sidecar(
         **mask_choices(preparation.mask),
         **({} if atlas is None else {"AtlasIdentity": atlas.identity}),
         "ColumnMap": job.dataset.uri(column_map.path),
+        "ColumnMapFingerprint": column_map.fingerprint,
         "VolumesFile": job.dataset.uri(plan.volumes.path),
         "Rows": "all volumes" if job.options.keep_censored else "kept volumes",
         **statistic,

@@ -80,6 +80,8 @@ For each run of each participant, in `sub-*/[ses-*/]func`, masks in `anat`, too:
   the atlas; `stat-` says what of its voxels.
 - `*_atlas-NAME_*stat-coverage_bold.tsv`: the share of each region that lies inside the mask and
   the field of view.
+- `*_atlas-NAME_*relmat.tsv`: how the signals of the regions go together, a row and a column for
+  each; `stat-` names the measure.
 - `*_volumes.tsv`: one row for each volume of the run: when it was, whether it was kept, and if
   not, why.
 

@@ -17,6 +17,7 @@ from bidsmask.app.arguments import parse
 from bidsmask.app.execute import Resources
 from bidsmask.app.memory import PROCESS_MB, PROGRAM_MB, Need, need_of
 from bidsmask.app.plan import plan
+from bidsmask.app.preparation import Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.bids.dataset import find_dataset
 from tests.make_app import run_app
@@ -33,20 +34,25 @@ ROWS_MB = 4 * N_VOXELS * 10_000 / 1e6
 BLOCK_MB = (4 + 8 + 8) * 2_048 * 10_000 / 1e6
 
 
+def prepared(root: Path, folder: Path, *words: object) -> Preparation:
+    """Return the first Job of a dataset, worked out."""
+    options = parse([str(root), str(folder / "out"), "participant", *map(str, words)])
+    dataset = find_dataset(options.bids_dir, None, options.output_dir)
+    [job] = [step.job for step in plan(dataset, ["01"], options) if step.job]
+    return prepare(job)
+
+
 @pytest.fixture
 def needed(tmp_path) -> Callable[..., float]:
     """Return what a run of 10,000 volumes needs above a process and its grid, MB."""
     write_dataset(tmp_path / "in", shape=SHAPE)
 
     def above_grid(*words: object, n_volumes: int = 10_000, n_threads: int = 1) -> float:
-        options = parse([str(tmp_path / "in"), str(tmp_path / "out"), "participant", *words])
-        dataset = find_dataset(options.bids_dir, None, options.output_dir)
-        [job] = [step.job for step in plan(dataset, ["01"], options) if step.job]
-        preparation = prepare(job)
+        preparation = prepared(tmp_path / "in", tmp_path, *words)
         image = dataclasses.replace(preparation.image, n_volumes=n_volumes)
         preparation = dataclasses.replace(preparation, image=image)
         stale = [one for one in preparation.products if not one.is_up_to_date()]
-        need = need_of(preparation, stale, keeps_censored=options.keep_censored)
+        need = need_of(preparation, stale, keeps_censored="--keep-censored" in words)
         assert need.grid_mb == pytest.approx(GRID_MB)
         return need.process_mb(n_threads) - PROCESS_MB - GRID_MB
 
@@ -89,6 +95,19 @@ def test_an_eigenvariate_needs_the_voxels(needed, tmp_path):
     words = ("--atlas", str(write_atlas(tmp_path, shape=SHAPE)), "--region-statistic")
     assert needed(*words, "eigenvariate") == pytest.approx(needed())
     assert needed(*words, "eigenvariate", "median") > needed()
+
+
+def test_a_matrix_between_regions_counts_where_it_is_the_largest(needed, tmp_path):
+    maps = write_image(tmp_path / "maps.nii.gz", blob_maps(20, shape=SHAPE))
+    words = ("--maps", str(maps), "--no-voxels")
+    # The operator is that of the run's own 40 volumes.
+    matrix_mb = 20 * (50 * 40 + 120 * 20) / 1e6
+    assert needed(*words, "--connectivity", "partial") == needed(*words) > matrix_mb
+    [run] = write_dataset(tmp_path / "other", n_volumes=40)
+    preparation = prepared(run.root, tmp_path, *words, "--connectivity", "partial", "pearson")
+    need = need_of(preparation, preparation.products[-2:], keeps_censored=False)
+    assert need.after_mb == pytest.approx(matrix_mb)
+    assert need.process_mb(1) == pytest.approx(PROCESS_MB + need.grid_mb + matrix_mb)
 
 
 def test_masks_alone_need_their_grid(needed):

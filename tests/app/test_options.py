@@ -54,6 +54,8 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "radius": (["5"], ["--seeds", "one.tsv"]),
     "allow_overlap": ([], ["--seeds", "one.tsv"]),
     "voxels": ([], ["--atlas", "one.nii.gz"]),
+    "connectivity": (["pearson", "partial"], ["--atlas", "one.nii.gz"]),
+    "fisher_z": ([], ["--connectivity", "pearson", "--atlas", "one.nii.gz"]),
     "smoothing_fwhm": (["6"], []),
     "keep_censored": ([], []),
     "format": (["tsv.gz"], []),

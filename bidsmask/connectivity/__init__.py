@@ -1,0 +1,1 @@
+"""Measures between columns: which regions go up and down together."""
