@@ -28,6 +28,7 @@ _PLACES = {
     "generate_brain_mask_dataset": _FOLDER,
     "intersect_masks": _MASKING,
     "unmask": _APPLY,
+    "unmask_signals": "bidsmask.app.unmask",
 }
 
 __all__ = ["__version__", *_PLACES]

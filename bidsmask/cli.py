@@ -39,6 +39,11 @@ def regions_program() -> int:
     return regions()
 
 
+def unmask_program() -> int:
+    """Run bidsmask-unmask as a whole process, and return its exit code."""
+    return unmask()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run bidsmask.
 
@@ -60,6 +65,11 @@ def regions(arguments: list[str] | None = None) -> int:
     return guarded(run_regions, sys.argv[1:] if arguments is None else arguments)
 
 
+def unmask(arguments: list[str] | None = None) -> int:
+    """Run bidsmask-unmask; arguments and exit code as of `main`."""
+    return guarded(run_unmask, sys.argv[1:] if arguments is None else arguments)
+
+
 def run_app(arguments: list[str]) -> int:
     """Parse the command line of bidsmask, and do what it asks."""
     from bidsmask.app.arguments import parse
@@ -79,6 +89,18 @@ def run_regions(arguments: list[str]) -> int:
     from bidsmask.app.regions import write_regions
 
     for sentence in write_regions(options):
+        say(sentence)
+    return 0
+
+
+def run_unmask(arguments: list[str]) -> int:
+    """Parse the command line of bidsmask-unmask, and do what it asks."""
+    from bidsmask.app.unmask_options import parse
+
+    options = parse(arguments)
+    from bidsmask.app.unmask import write_unmasked
+
+    for sentence in write_unmasked(options):
         say(sentence)
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.stream import read_volume
-from bidsmask.images.write import Space, nifti_bytes
+from bidsmask.images.write import Space, nifti_bytes, write_volumes
 from tests.make_images import AFFINE, random_stored
 
 GRID = Grid((3, 4, 5), AFFINE)
@@ -67,3 +69,15 @@ def test_a_type_that_readers_may_not_know_is_not_written() -> None:
 def test_an_array_of_another_shape_is_not_written() -> None:
     with pytest.raises(ValueError, match="is not on a grid"):
         nifti_bytes(np.zeros((3, 4, 6), np.uint8), GRID)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n_volumes", [1, 6])
+def test_volume_by_volume_the_same_bytes_are_written(n_volumes: int, order: str) -> None:
+    array = np.random.default_rng(0).random((3, 4, 5, n_volumes)).astype(np.float32)
+    volumes = [np.asarray(array[..., one], order=order) for one in range(n_volumes)]  # type: ignore[call-overload]
+    handle = io.BytesIO()
+    write_volumes(handle, iter(volumes), n_volumes, GRID, space="mni", t_r_s=0.8)
+    whole = array if n_volumes > 1 else array[..., 0]
+    expected = gzip.decompress(nifti_bytes(whole, GRID, space="mni", t_r_s=0.8))
+    assert handle.getvalue() == expected

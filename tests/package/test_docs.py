@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bidsmask.app import region_options
+from bidsmask.app import region_options, unmask_options
 from bidsmask.app.arguments import parse, parser
 from bidsmask.app.options import LEVELS
 from tests.make_demo import atlas_of, demo_dataset
@@ -77,6 +77,15 @@ def test_every_call_of_the_second_command_is_one_that_its_parser_takes():
         region_options.parse(arguments)
 
 
+def test_every_call_of_the_third_command_is_one_that_its_parser_takes():
+    [text] = blocks((ROOT / "docs/unmask.md").read_text(encoding="utf-8"), "bash")
+    found = [shlex.split(line) for line in text.splitlines()]
+    assert len(found) >= 4
+    for program, *arguments in found:
+        assert program == "bidsmask-unmask"
+        unmask_options.parse(arguments)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)
 def test_every_option_in_a_document_is_there(path):
     text = path.read_text(encoding="utf-8")
@@ -84,7 +93,8 @@ def test_every_option_in_a_document_is_there(path):
     ours = re.sub(r"^\|[^|]*\|", "", table, flags=re.MULTILINE)
     spans = re.findall(r"`(-[^`\n]+)`", before + ours)
     options = {word for one in spans for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", one)}
-    actions = [*parser()._actions, *region_options.parser()._actions]
+    others = (region_options.parser(), unmask_options.parser())
+    actions = [action for one in (parser(), *others) for action in one._actions]
     known = {word for action in actions for word in action.option_strings} | {"-vv"}
     assert options - known - OTHERS == set()
     assert path.name != "running.md" or len(options) >= 15

@@ -1,0 +1,288 @@
+"""Which image says where the columns of a table of signals lie, and is it the right one?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+
+from bidsmask.app.atlases import atlas_choice, refuse_missing
+from bidsmask.bids.atlases import Label, atlas_copy, read_region_names, region_columns
+from bidsmask.bids.dataset import DESCRIPTION, IMAGE
+from bidsmask.bids.entities import Entities
+from bidsmask.bids.inheritance import read_sidecar
+from bidsmask.bids.seeds import read_seeds
+from bidsmask.bids.tables import read_cells
+from bidsmask.errors import MissingInput, UnequalChoices, UnusableTable
+from bidsmask.images.grid import Grid
+from bidsmask.images.identity import identity
+from bidsmask.images.image import open_image
+from bidsmask.masks.given import load_mask
+from bidsmask.masks.mask import Mask
+from bidsmask.signals.atlas import read_atlas
+from bidsmask.signals.maps import read_maps
+from bidsmask.signals.regions import Regions
+from bidsmask.signals.spheres import Spheres
+from bidsmask.signals.way_back import WayBack
+
+_GIVE = "Give the right one by --map."
+
+
+@dataclass(frozen=True, eq=False)
+class SignalsTable:
+    """A table with a column for each voxel or region.
+
+    Attributes
+    ----------
+    path : Path
+    names : list of str
+        Of the columns that hold signals.
+    values : (n_rows, n_columns) float32 array
+        NaN for `n/a`.
+    rows : list of str
+        Names of the rows; none where they have none.
+    metadata : mapping
+        What its JSON file says; empty without one.
+    """
+
+    path: Path
+    names: list[str]
+    values: npt.NDArray[np.float32]
+    rows: list[str]
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnMap:
+    """Where the columns of a table lie.
+
+    Attributes
+    ----------
+    image, table : Path
+        The image, and the table of the names of its regions; of maps none where there is none.
+    mask : Path or None
+        Inside which maps and spheres are.
+    """
+
+    image: Path
+    table: Path | None
+    mask: Path | None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+        return [path for path in (self.image, self.table, self.mask) if path is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """The columns of a table on a grid.
+
+    Attributes
+    ----------
+    grid : Grid
+    back : WayBack
+    order : (n_columns,) int array
+        Of the table's columns, as the way back takes them.
+    """
+
+    grid: Grid
+    back: WayBack
+    order: npt.NDArray[np.intp]
+
+
+def find_column_map(signals: SignalsTable, given: str | None) -> ColumnMap:
+    """Return the map of a table: what is given, what its JSON file names, or what lies beside it.
+
+    Raises
+    ------
+    MissingInput
+        It is not there, or not to be found.
+    UnequalChoices
+        It belongs to other signals: another fingerprint, or another atlas.
+    """
+    mask = _named(signals, "MaskFile")
+    if given is not None:
+        choice = atlas_choice(given, "labels")
+        found = ColumnMap(choice.image, choice.table, mask)
+    else:
+        columns = _named(signals, "ColumnMap") or _beside(signals)
+        is_image = columns.name.endswith(IMAGE)
+        image = columns if is_image else _copy_of_maps(columns)
+        found = ColumnMap(image, _with(columns, ".tsv") if is_image else columns, mask)
+    _refuse_other(signals, found)
+    return found
+
+
+def _named(signals: SignalsTable, key: str) -> Path | None:
+    """Return the file that the JSON file names under a key; None where it names none."""
+    uri = signals.metadata.get(key)
+    if not isinstance(uri, str):
+        return None
+    root = _root(signals.path)
+    place = root / unquote(uri.removeprefix("bids::"))
+    if not uri.startswith("bids::") or not place.resolve().is_relative_to(root.resolve()):
+        problem = f"names {uri!r} as its {key}, which is no file of the dataset"
+        raise UnusableTable(sidecar_of(signals.path), problem, _GIVE)
+    # A table that was copied has its files beside it.
+    for path in (place, signals.path.with_name(place.name)):
+        if path.is_file():
+            return path
+    problem = f"is not there, but {signals.path.name} names it as its {key}"
+    raise MissingInput(str(place), problem, "Put it there, or make the table anew.")
+
+
+def _root(path: Path) -> Path:
+    """Return the root of the dataset that holds a file; its folder where there is none."""
+    parents = path.absolute().parents
+    return next((one for one in parents if (one / DESCRIPTION).is_file()), parents[0])
+
+
+def _beside(signals: SignalsTable) -> Path:
+    """Return the one file in the folder of a table that tells by its name where columns lie."""
+    of_table = Entities.parse(signals.path.name).without("desc", "stat")
+    found = []
+    if of_table.get("atlas") or of_table.get("seg") == "voxels":
+        for path in sorted(signals.path.parent.iterdir()):
+            entities = Entities.parse(path.name)
+            is_map = entities.suffix == "dseg" and entities.extension in IMAGE
+            is_coverage = entities.get("stat") == "coverage" and entities.extension == ".tsv"
+            same = entities.without("desc", "stat").meaning == of_table.meaning
+            if same and (is_map or is_coverage):
+                found.append(path)
+    images = [path for path in found if path.name.endswith(IMAGE)]
+    found = images or found
+    if len(found) == 1:
+        return found[0]
+    seen = f"{len(found)} may be: {', '.join(path.name for path in found)}" if found else "none is"
+    problem = f"does not say which image tells where its columns lie, and beside it {seen}"
+    raise MissingInput(str(signals.path), problem, "Name the image by --map.")
+
+
+def _copy_of_maps(coverage: Path) -> Path:
+    """Return the copy of the maps that an output keeps, whose coverage is told."""
+    name = Entities.parse(coverage.name).get("atlas") or ""
+    copies = [atlas_copy(_root(coverage), name, Path(f"a{end}"), "maps") for end in IMAGE]
+    for path in copies:
+        if path.is_file():
+            return path
+    problem = f"is not there: the maps that {coverage.name} tells the coverage of"
+    raise MissingInput(str(copies[-1]), problem, "Name them by --map.")
+
+
+def _refuse_other(signals: SignalsTable, found: ColumnMap) -> None:
+    """Raise UnequalChoices for a map that is known to be that of other signals."""
+    of_map = found.image if sidecar_of(found.image).is_file() or not found.table else found.table
+    pairs = [
+        (signals.metadata.get("ColumnMapFingerprint"), read_metadata(of_map).get("Fingerprint"))
+    ]
+    if open_image(found.image).is_series:
+        pairs.append((signals.metadata.get("AtlasIdentity"), identity(found.image)))
+    for wanted, known in pairs:
+        if wanted is not None and known is not None and wanted != known:
+            raise UnequalChoices(
+                found.image,
+                f"is not the map of {signals.path.name}, whose columns are of another mask, atlas "
+                f"or grid: it is {known}, and {wanted} is needed",
+                _GIVE,
+            )
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the JSON file of a table or image is."""
+    return _with(path, ".json")
+
+
+def _with(path: Path, extension: str) -> Path:
+    """Return the path with another extension, whether or not it is gzipped."""
+    return path.with_name(path.name.removesuffix(".gz").rpartition(".")[0] + extension)
+
+
+def read_metadata(path: Path) -> Mapping[str, Any]:
+    """Return what the JSON file beside a file says; an empty mapping without one."""
+    sidecar = sidecar_of(path)
+    return read_sidecar(sidecar) if sidecar.is_file() else {}
+
+
+def place_columns(signals: SignalsTable, found: ColumnMap) -> Placed:
+    """Return the columns of a table on the grid of its map.
+
+    Labels (a column map is an image of such, too) have all their voxels, wherever they are;
+    spheres and maps those inside the mask that the JSON file of the table names.
+
+    Raises
+    ------
+    UnusableTable
+        The table has other columns than the map.
+    DataError
+        An image or table that cannot be read or used.
+    """
+    image = open_image(found.image)
+    if image.is_series:
+        names = read_region_names(found.table) if found.table is not None else {}
+        indices: Sequence[Label] = range(1, image.n_volumes + 1)
+        order = _order(signals, found, region_columns(indices, names).names)
+        mask = _mask(found, None if found.mask else image.grid)
+        return Placed(mask.grid, WayBack.of_maps(read_maps(found.image, mask), mask), order)
+    if found.table is None:
+        problem = "has no table of the names of its regions beside it"
+        raise MissingInput(str(found.image), problem, "Give --map IMAGE=TABLE.")
+    refuse_missing(found.table)
+    if _is_of_spheres(found.table):
+        seeds = read_seeds(found.table)
+        order = _order(signals, found, region_columns(seeds.indices, seeds.names).names)
+        spheres = Spheres(np.array(seeds.centres_mm), np.array(seeds.radii_mm, np.float64))
+        inside = _mask(found, image.grid)
+        regions, _ = spheres.on(image.grid, inside.voxels)
+        return Placed(image.grid, WayBack.of_regions(regions, image.grid.shape), order)
+    atlas = read_atlas(found.image)
+    names = read_region_names(found.table)
+    # A region of ours that has no voxel on this grid is a column all the same.
+    is_ours = "Fingerprint" in read_metadata(found.image)
+    labels = sorted(int(index) for index in names) if is_ours else atlas.values.tolist()
+    order = _order(signals, found, region_columns(labels, names).names)
+    everywhere = np.ones(image.grid.shape, bool)
+    regions = Regions.of_labels(atlas.labels, np.array(labels, np.int32), everywhere)
+    return Placed(image.grid, WayBack.of_regions(regions, image.grid.shape), order)
+
+
+def _mask(found: ColumnMap, grid: Grid | None) -> Mask:
+    """Return the mask of a map, on a grid or its own; all voxels where there is none."""
+    if found.mask is not None:
+        return load_mask(found.mask, grid or open_image(found.mask).grid, "file")
+    assert grid is not None, "without a mask the grid is that of the map"
+    return Mask(np.ones(grid.shape, bool), grid, "file")
+
+
+def _is_of_spheres(table: Path) -> bool:
+    """Return whether a table tells places and radii."""
+    return table.suffix == ".tsv" and {"x", "y", "z", "radius"} <= set(read_cells(table)[0])
+
+
+def _order(signals: SignalsTable, found: ColumnMap, wanted: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Return where each region's column is; raise UnusableTable where one lacks its partner."""
+    place = {name: number for number, name in enumerate(signals.names)}
+    missing = [name for name in wanted if name not in place]
+    known = set(wanted)
+    strange = [name for name in signals.names if name not in known]
+    if missing or strange:
+        problem = f"has {len(place)} columns, but {found.image.name} has {len(wanted)} regions"
+        if strange:
+            problem += f": {_shown(strange)} is no region of it"
+        if missing:
+            problem += f"{';' if strange else ':'} {_shown(missing)} has no column"
+        advice = "Were columns lost or renamed? Make the table anew, or name its map by --map."
+        raise UnusableTable(signals.path, problem, advice)
+    return np.array([place[name] for name in wanted], np.intp)
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return f"{json.dumps(names[0], ensure_ascii=False)}{more}"
