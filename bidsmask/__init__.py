@@ -13,6 +13,7 @@ _APPLY = "bidsmask.maskers.apply"
 _FOLDER = "bidsmask.maskers.folder"
 _REGIONS = "bidsmask.maskers.regions"
 _PLACES = {
+    "NiftiMasker": "bidsmask.maskers.nifti_masker",
     "apply_mask": _APPLY,
     "compute_background_mask": _MASKING,
     "compute_brain_mask": _MASKING,
@@ -26,6 +27,7 @@ _PLACES = {
     "extract_regions": _REGIONS,
     "generate_brain_mask": _FOLDER,
     "generate_brain_mask_dataset": _FOLDER,
+    "high_variance_confounds": "bidsmask.maskers.high_variance",
     "intersect_masks": _MASKING,
     "unmask": _APPLY,
     "unmask_signals": "bidsmask.app.unmask",

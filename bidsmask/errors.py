@@ -5,7 +5,8 @@ leaf with the exit code that the program ends with when nothing else is left to 
 
     BidsmaskError
     ├── UsageError            64  the command line is wrong or contradicts itself
-    │   └── UnknownLevel      17  an analysis level that is not there
+    │   ├── UnknownLevel      17  an analysis level that is not there
+    │   └── WrongType         64  something of another kind than can be taken
     ├── NotBids               16  no usable dataset_description.json
     ├── NothingSelected       18  labels and filters select nothing
     ├── MissingInput          66  an input named on the command line is missing or unreadable
@@ -23,6 +24,9 @@ leaf with the exit code that the program ends with when nothing else is left to 
         ├── NoDegreesOfFreedom    nothing would be left after the cleaning
         ├── MissingCompanion      a file that belongs to a run is not there
         └── UnequalChoices        runs that cannot be joined: made with different choices
+
+UsageError and DataError are ValueErrors, too, and one of these is a TypeError: WrongType. Who comes
+from nilearn goes on catching what it raises.
 """
 
 from __future__ import annotations
@@ -65,8 +69,8 @@ class BidsmaskError(Exception):
         return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
 
 
-class UsageError(BidsmaskError):
-    """The command line is wrong, or asks for contradicting things."""
+class UsageError(BidsmaskError, ValueError):
+    """The command line or an argument is wrong, or asks for contradicting things."""
 
     exit_code = 64
 
@@ -75,6 +79,10 @@ class UnknownLevel(UsageError):
     """An analysis level that is not there."""
 
     exit_code = 17
+
+
+class WrongType(UsageError, TypeError):
+    """Something of another kind than can be taken."""
 
 
 class NotBids(BidsmaskError):
@@ -107,7 +115,7 @@ class WritingFailed(BidsmaskError):
     exit_code = 74
 
 
-class DataError(BidsmaskError):
+class DataError(BidsmaskError, ValueError):
     """The data of one Job do not allow what was asked."""
 
     exit_code = 65

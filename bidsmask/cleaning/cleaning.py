@@ -9,6 +9,7 @@ from bidsmask.cleaning.filter import TemporalFilter
 from bidsmask.errors import UsageError
 
 Scale = Literal["zscore_sample", "zscore", "psc", "none"]
+Gaps = Literal["line", "spline", "spline beyond"]
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,21 @@ class Cleaning:
     standardize : {"zscore_sample", "zscore", "psc", "none"}
         Divide by the standard deviation (of n - 1 or of n), give percent of the mean of the
         kept raw volumes, or leave the scale. All but the last take out the mean.
+    gaps : {"line", "spline", "spline beyond"}
+        What stands for censored volumes: the line between the kept ones beside them, the ends
+        held; or, as in nilearn, cubic splines, the run cut at its first and last kept volume,
+        or continued by the splines. With splines the trend is that of the filled run.
+    centre_confounds : bool
+        Whether the mean of a confound is no part of it. Without, and without a trend, what is
+        regressed out takes some of the signals' mean along: nilearn's
+        `standardize_confounds=False`.
     """
 
     detrend: bool = True
     filter: TemporalFilter = field(default_factory=TemporalFilter)
     standardize: Scale = "zscore_sample"
+    gaps: Gaps = "line"
+    centre_confounds: bool = True
 
     def __post_init__(self) -> None:
         if self.standardize not in get_args(Scale):

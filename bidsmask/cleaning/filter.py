@@ -21,7 +21,7 @@ BLOCK = 16
 
 
 Kind = Literal["butterworth", "cosine", "regression", "none"]
-Padding = Literal["even", "odd"]
+Padding = Literal["even", "odd", "constant", "none"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,20 @@ class TemporalFilter:
     Attributes
     ----------
     kind : {"butterworth", "cosine", "regression", "none"}
-        Butterworth of order 5 run forwards and backwards, applied to signals and confounds;
+        Butterworth run forwards and backwards, applied to signals and confounds;
         discrete cosines as regressors (high-pass only); or the pass band as a projection,
         with the cosines of the stop band as regressors.
     high_pass_hz, low_pass_hz : float or None
         Slower and faster than these goes.
-    padding : {"even", "odd"}
-        How a run goes on beyond its ends for the Butterworth filter: mirrored over its whole
-        length, or turned by 180 degrees over scipy's default length (as nilearn does). Odd
-        padding pulls both ends of the run to 0 and inflates what is next to them.
+    padding : {"even", "odd", "constant", "none"}
+        How a run goes on beyond its ends for the Butterworth filter: mirrored, turned by 180
+        degrees (as nilearn does), held, or not at all. Odd padding pulls both ends of the run
+        to 0 and inflates what is next to them.
+    order : int
+        Of the Butterworth filter.
+    padding_volumes : int, optional
+        By how many volumes the run goes on; else even padding is as long as the run, less one
+        volume, and others have scipy's default length (as in nilearn).
 
     Raises
     ------
@@ -51,6 +56,8 @@ class TemporalFilter:
     high_pass_hz: float | None = None
     low_pass_hz: float | None = None
     padding: Padding = "even"
+    order: int = ORDER
+    padding_volumes: int | None = None
 
     def __post_init__(self) -> None:
         kind, high, low = self.kind, self.high_pass_hz, self.low_pass_hz
@@ -101,7 +108,7 @@ def check_filter(
         If the repetition time is not known, or a cut-off is at or above the highest
         frequency that the series can hold, 1 / (2 t_r).
     TooFewVolumes
-        If odd padding needs more volumes than there are.
+        If the padding needs more volumes than there are.
     """
     if not chosen.cut_offs_hz:
         return
@@ -124,7 +131,8 @@ def check_filter(
     if chosen.kind == "butterworth" and n_volumes <= needed:
         raise TooFewVolumes(
             where,
-            f"has {n_volumes} volumes, and odd padding of the filter needs more than {needed}",
+            f"has {n_volumes} volumes, and {chosen.padding} padding of the filter needs more "
+            f"than {needed}",
             "Choose even padding, or no filter for this run.",
         )
 
@@ -132,9 +140,9 @@ def check_filter(
 def butterworth(values: FloatArray, chosen: TemporalFilter, t_r_s: float) -> FloatArray:
     """Filter each column forwards and backwards, so that nothing is delayed.
 
-    A Butterworth filter of order 5 as second-order sections; run twice it halves the
-    amplitude at the cut-offs. With odd padding it is nilearn's `butterworth` (and its
-    padding scipy's default); even padding repeats the whole run mirrored at each end.
+    A Butterworth filter as second-order sections; run twice it halves the amplitude at the
+    cut-offs. With odd padding it is nilearn's `butterworth` (and its padding scipy's default);
+    even padding repeats the whole run mirrored at each end.
     Equal to `scipy.signal.sosfiltfilt`, whose module takes 0.4 s to import.
 
     Parameters
@@ -153,19 +161,26 @@ def butterworth(values: FloatArray, chosen: TemporalFilter, t_r_s: float) -> Flo
 
 def _padding_volumes(chosen: TemporalFilter, n_volumes: int) -> int:
     """Return by how many volumes a run is lengthened at each end."""
-    if chosen.kind != "butterworth":
+    if chosen.kind != "butterworth" or chosen.padding == "none":
         return 0
+    if chosen.padding_volumes is not None:
+        return chosen.padding_volumes
     if chosen.padding == "even":
         return n_volumes - 1
-    # scipy's default: three times the number of coefficients of the filter.
-    order = ORDER * len(chosen.cut_offs_hz)
-    return 3 * (order + 1)
+    return default_padding(chosen)
+
+
+def default_padding(chosen: TemporalFilter) -> int:
+    """Return scipy's length: three times the number of coefficients of the filter."""
+    return 3 * (chosen.order * len(chosen.cut_offs_hz) + 1)
 
 
 def _lengthened(values: FloatArray, n: int, padding: str) -> FloatArray:
-    """Return a run with n volumes more at each end: mirrored, or turned about its end."""
+    """Return a run with n volumes more at each end: mirrored, turned about its end, or held."""
     before, after = values[n:0:-1], values[-2 : -n - 2 : -1]
-    if padding == "odd":
+    if padding == "constant":
+        before, after = np.tile(values[:1], (n, 1)), np.tile(values[-1:], (n, 1))
+    elif padding == "odd":
         before, after = 2 * values[0] - before, 2 * values[-1] - after
     return np.concatenate([before, values, after])
 
@@ -177,7 +192,8 @@ def _sections(chosen: TemporalFilter, t_r_s: float) -> FloatArray:
     the cut-offs and from there by the bilinear transform, with prewarped frequencies, to the
     z-plane (Oppenheim & Schafer, Discrete-Time Signal Processing, 7.1 and 7.3).
     """
-    prototype = -np.exp(0.5j * np.pi * np.arange(1 - ORDER, ORDER, 2) / ORDER)
+    order = chosen.order
+    prototype = -np.exp(0.5j * np.pi * np.arange(1 - order, order, 2) / order)
     warped = 2 * np.tan(np.pi * t_r_s * np.array(chosen.cut_offs_hz))
     if chosen.high_pass_hz is None:
         analog, zeros, passed = prototype * warped[0], (-1, -1), 1.0

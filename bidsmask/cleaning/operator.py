@@ -62,6 +62,8 @@ def build_operator(
     censoring: Censoring,
     regressors: Regressors,
     where: str | Path,
+    *,
+    allow_no_freedom: bool = False,
 ) -> TemporalOperator:
     """Return the linear steps of a cleaning as one matrix.
 
@@ -75,6 +77,8 @@ def build_operator(
         As many rows as the run has volumes.
     where : str or Path
         The run, for messages.
+    allow_no_freedom : bool
+        Whether a cleaning that leaves nothing is the caller's business.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def build_operator(
         If a filter has no usable repetition time, or a cut-off at or above half the
         sampling frequency.
     NoDegreesOfFreedom
-        If less than one is left; the ledger is in the sentence.
+        If less than one is left and that is not allowed; the ledger is in the sentence.
     """
     kept = censoring.kept
     if censoring.n_kept < 2:
@@ -106,7 +110,8 @@ def build_operator(
         intercept_and_trend=2 if cleaning.detrend else 1,
         n_regressors=len(fit.names),
     )
-    refuse_no_freedom(freedom, where)
+    if not allow_no_freedom:
+        refuse_no_freedom(freedom, where)
     matrix.flags.writeable = False
     return TemporalOperator(matrix, kept, cleaning.standardize, freedom, fit.names, fit.dropped)
 
@@ -187,7 +192,8 @@ class _Product:
     that is regressed out), float32 would leave 4 digits.
     """
 
-    matrix: FloatArray  # (n_kept, n_kept); the mean is taken out already if the scale does so
+    # (n_kept, n_kept); the mean is taken out already if the scale does so. None: that is all.
+    matrix: FloatArray | None
     response_to_1: FloatArray | None  # what a constant becomes; None: 0
     volumes: npt.NDArray[np.intp]
     standardize: Scale
@@ -196,11 +202,12 @@ class _Product:
     @classmethod
     def of(cls, operator: TemporalOperator, dtype: np.dtype[Any]) -> _Product:
         matrix = operator.matrix[:, operator.kept]
+        is_nothing = np.array_equal(matrix, np.eye(len(matrix)))
         if operator.standardize != "none":
             matrix = matrix - matrix.mean(axis=0)
         response = matrix.sum(axis=1)
         return cls(
-            matrix=np.ascontiguousarray(matrix),
+            matrix=None if is_nothing else np.ascontiguousarray(matrix),
             response_to_1=None if np.abs(response).max() < 1e-9 else response,
             volumes=np.flatnonzero(operator.kept),
             standardize=operator.standardize,
@@ -213,13 +220,18 @@ class _Product:
         base = raw[0].copy()
         raw -= base  # a constant column becomes exactly 0
         mean, deviation = _moments(raw)
-        cleaned = self.matrix @ raw
+        if self.matrix is not None:
+            cleaned = self.matrix @ raw
+        else:
+            cleaned = raw if self.standardize == "none" else raw - mean
+        level = reference + base
+        of_level = 0 if self.response_to_1 is None else np.outer(self.response_to_1, level)
+        if self.standardize != "none":
+            cleaned = cleaned + of_level
         _, cleaned_deviation = _moments(cleaned)
         lost = cleaned_deviation <= self.least * deviation
-        level = reference + base
         if self.standardize == "none":
-            if self.response_to_1 is not None:
-                cleaned += np.outer(self.response_to_1, level)
+            cleaned = cleaned + of_level
         else:
             unit = self._unit(cleaned_deviation, level + mean)
             lost |= unit <= self.least * deviation / 100

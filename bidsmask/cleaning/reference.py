@@ -69,9 +69,14 @@ def steps_in_time(
     values: FloatArray, cleaning: Cleaning, t_r_s: float, kept: BoolArray
 ) -> FloatArray:
     """Interpolate, detrend, filter and drop censored volumes, confounds like signals."""
-    values = interpolate(values, kept)
+    of_trend = kept
+    if cleaning.gaps == "line":
+        values = interpolate(values, kept)
+    else:
+        values, kept = fill_by_splines(values, kept, beyond=cleaning.gaps == "spline beyond")
+        of_trend = np.ones(len(kept), bool)
     if cleaning.detrend:
-        values = detrend(values, kept)
+        values = detrend(values, of_trend)
     if cleaning.filter.kind == "butterworth":
         values = butterworth(values, cleaning.filter, t_r_s)
     return values[kept]
@@ -98,6 +103,35 @@ def interpolate(values: FloatArray, kept: BoolArray) -> FloatArray:
     gap = np.maximum(right - left, 1)
     weight = np.clip((volumes - left) / gap, 0, 1)[:, np.newaxis]
     return np.asarray(values[left] * (1 - weight) + values[right] * weight)
+
+
+def fill_by_splines(
+    values: FloatArray, kept: BoolArray, *, beyond: bool
+) -> tuple[FloatArray, BoolArray]:
+    """Replace censored volumes by cubic splines through the kept ones, as nilearn means to.
+
+    Parameters
+    ----------
+    values : (n_volumes, n_columns) float64 array
+        Not changed. What censored volumes hold plays no part.
+    kept : (n_volumes,) bool array
+        At least two True.
+    beyond : bool
+        Whether the splines go on before the first and after the last kept volume, which may
+        take them far away; else the run is cut there.
+
+    Returns
+    -------
+    filled : (n, n_columns) float64 array
+    kept : (n,) bool array
+    """
+    from scipy.interpolate import CubicSpline  # not for the app: its module is slow to import
+
+    times = np.flatnonzero(kept)
+    run = slice(None) if beyond else slice(times[0], times[-1] + 1)
+    filled = np.asarray(CubicSpline(times, values[times])(np.arange(len(kept))[run]))
+    filled[kept[run]] = values[times]
+    return filled, kept[run]
 
 
 def detrend(values: FloatArray, kept: BoolArray) -> FloatArray:
@@ -161,8 +195,9 @@ def fit_confounds(
         before = _stop_band_basis(steps_in_time(terms, cleaning, t_r_s, kept), cleaning)
     raw = regressors.values[kept]
     filtered = steps_in_time(regressors.values, cleaning, t_r_s, kept)
-    basis, inside = _extend(before, filtered, _floor(raw))
-    basis, _ = _extend(basis, after, _floor(after))
+    is_centred = cleaning.centre_confounds
+    basis, inside = _extend(before, filtered, _floor(raw), is_centred=is_centred)
+    basis, _ = _extend(basis, after, _floor(after), is_centred=is_centred)
     names = np.array(regressors.names, dtype=object)
     return ConfoundFit(basis, tuple(names[inside]), tuple(names[~inside]))
 
@@ -183,11 +218,12 @@ def _floor(raw: FloatArray) -> FloatArray:
 
 
 def _extend(
-    basis: FloatArray, columns: FloatArray, floor: FloatArray
+    basis: FloatArray, columns: FloatArray, floor: FloatArray, *, is_centred: bool = True
 ) -> tuple[FloatArray, BoolArray]:
     """Add what columns hold beyond an orthonormal basis, by a pivoted QR decomposition.
 
-    Columns are centred and scaled to norm 1 first, so the rank does not depend on their units.
+    Columns are centred, if they are to be, and scaled to norm 1 first, so that the rank does not
+    depend on their units.
 
     Returns
     -------
@@ -197,7 +233,7 @@ def _extend(
         Columns that brought a direction.
     """
     inside = np.zeros(columns.shape[1], bool)
-    centred = columns - columns.mean(axis=0)
+    centred = columns - columns.mean(axis=0) if is_centred else columns
     norms = np.linalg.norm(centred, axis=0)
     usable = np.flatnonzero(norms > floor)
     if not len(usable):
@@ -207,8 +243,8 @@ def _extend(
     rank = int((np.abs(np.diag(r)) > _DEPENDENT).sum())
     inside[usable[order[:rank]]] = True
     # Once more: of a column that is nearly dependent, QR enlarges the rounding as well.
-    new = np.asarray(q[:, :rank] - q[:, :rank].mean(axis=0), dtype=np.float64)
-    new = regress_out(new, basis)
+    new = np.asarray(q[:, :rank], dtype=np.float64)
+    new = regress_out(new - new.mean(axis=0) if is_centred else new, basis)
     return np.hstack([basis, np.linalg.qr(new)[0]]), inside
 
 

@@ -13,6 +13,9 @@ from scipy import ndimage, sparse
 from bidsmask.errors import UnusableImage, UsageError
 from bidsmask.images.grid import Grid, box_of, flat_indices
 
+# What a place may lie beyond a voxel's centre by rounding, in voxels.
+ON_CENTRE = 1e-6
+
 
 def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
     """Return the value of the nearest voxel at each voxel of another grid.
@@ -42,6 +45,23 @@ def resample_nearest(voxels: npt.NDArray[Any], source: Grid, target: Grid) -> np
         mode="grid-constant",
         cval=0,
     )
+    return moved
+
+
+def resample_nearest_within(
+    voxels: npt.NDArray[Any], source: Grid, target: Grid
+) -> npt.NDArray[Any]:
+    """Return the value of the nearest voxel, 0 beyond the outermost voxel centres.
+
+    The numbers of nilearn's `resample_img(interpolation="nearest")`, but for voxels that lie on
+    an outermost centre and that a rounding error takes away there.
+    """
+    moved = resample_nearest(voxels, source, target)
+    to_source = np.linalg.inv(source.affine) @ target.affine
+    steps = np.ogrid[tuple(slice(0, length) for length in target.shape)]
+    for row, length in zip(to_source[:3], source.shape, strict=True):
+        places = sum(step * index for step, index in zip(row[:3], steps, strict=True)) + row[3]
+        moved[(places < -ON_CENTRE) | (places > length - 1 + ON_CENTRE)] = 0
     return moved
 
 
@@ -120,7 +140,12 @@ def target_grid(source: Grid, target_affine: Any, target_shape: Any) -> Grid:
     return Grid((i, j, k), affine)
 
 
-def resample_spline(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
+def resample_spline(
+    values: npt.NDArray[Any],
+    source: Grid,
+    target: Grid,
+    limits: tuple[float, float] | None = None,
+) -> npt.NDArray[Any]:
     """Return values at the voxel centres of another grid, by cubic splines.
 
     The numbers of nilearn's `resample_img(interpolation="continuous")`.
@@ -132,12 +157,14 @@ def resample_spline(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt
         nearest to it, and is filled from its neighbours for the splines of the others.
     source, target : Grid
         Where the values are, and where they are wanted.
+    limits : two floats, optional
+        Least and greatest value of the series that the volume is of; else of itself.
 
     Returns
     -------
     array of target's shape, dtype of `values`
-        0 beyond the source's outermost voxel centres; nowhere beyond the range of the values
-        and 0. Unsigned numbers are rounded. The values themselves where both grids are the same.
+        0 beyond the source's outermost voxel centres; nowhere beyond the limits and 0. Unsigned
+        numbers are rounded. The values themselves where both grids are the same.
     """
     if _is_same(source, target):
         return values
@@ -157,8 +184,8 @@ def resample_spline(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt
             ~is_known, matrix, offset=offset, output_shape=target.shape, order=0
         )
         moved[lost] = np.nan
-    low, high = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
-    return np.clip(moved, low, high, out=moved)
+    low, high = limits or (np.nanmin(values), np.nanmax(values))
+    return np.clip(moved, min(low, 0), max(high, 0), out=moved)
 
 
 def resample_axes(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from bidsmask.errors import GridMismatch, UsageError
+from bidsmask.errors import GridMismatch, UnusableMask, UsageError
 from bidsmask.images.grid import FloatArray, Grid
 from bidsmask.maskers.series import ImageLike, Series, as_series, volume_of
 from bidsmask.masks.given import two_values
@@ -129,6 +131,32 @@ def mask_voxels(
     if allow_empty and not finite.any():
         return np.zeros(finite.shape, bool)
     return two_values(series.where, finite)
+
+
+def nonzero_voxels(series: Series) -> NDArray[np.bool_]:
+    """Return where no volume of a mask's image is 0, NaN or infinite, as nilearn's maskers do.
+
+    Raises
+    ------
+    UnusableMask
+        Nowhere.
+    """
+    inside = np.ones(series.grid.shape, bool)
+    is_finite = True
+    for volume in series.volumes():
+        finite = np.isfinite(volume)
+        is_finite &= bool(finite.all())
+        inside &= finite & (volume != 0)
+    if not is_finite:
+        warnings.warn(
+            "Non-finite values detected. They count as outside the mask.",
+            UserWarning,
+            stacklevel=5,
+        )
+    if not inside.any():
+        where = series.where if isinstance(series.where, Path) else "The mask"
+        raise UnusableMask(where, "is invalid as it is empty: it masks all data")
+    return inside
 
 
 def _smooth(values: FloatArray, grid: Grid, fwhm_mm: float | None) -> FloatArray:

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsmask.errors import GridMismatch, UnusableImage, UsageError
+from bidsmask.errors import GridMismatch, UnusableImage, UsageError, WrongType
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import Image, open_image
 from bidsmask.images.stream import mean_volume, stream
@@ -19,6 +19,8 @@ from bidsmask.images.stream import mean_volume, stream
 # A path, or an image as nibabel has them; it is not typed.
 ImageLike = Any
 NIFTI1: Any = nib.Nifti1Image
+# Of an array whose volumes lie interleaved: as many float32 as a line of the cache holds.
+VOLUMES_AT_A_TIME = 16
 is_proxy: Any = nib.is_proxy
 
 
@@ -120,7 +122,7 @@ def as_series(images: ImageLike | Sequence[ImageLike]) -> Series:
     Raises
     ------
     UsageError
-        Something else, or an empty list.
+        An empty list; WrongType for something else.
     DamagedFile, UnusableImage
         As `open_image`: 2D, 5D, complex, RGB, damaged.
     GridMismatch
@@ -155,7 +157,7 @@ def _open(image: ImageLike) -> Any:
         open_image(path)
         return nib.load(path)
     if not (hasattr(image, "affine") and hasattr(image, "dataobj")):
-        raise UsageError(
+        raise WrongType(
             "the image", f"is a {type(image).__name__}", "Give a path, a nibabel image, or a list."
         )
     where, shape = _where(image), tuple(image.shape)
@@ -202,5 +204,11 @@ def _volumes(image: Any, file: Image | None, shape: tuple[int, ...]) -> Iterator
             yield file.scale(volume).reshape(shape, order="F")
         return
     values = np.asanyarray(image.dataobj)
-    for number in range(_n_volumes(image)):
-        yield values[..., number] if values.ndim == 4 else values
+    if values.ndim == 3:
+        yield values
+        return
+    for start in range(0, _n_volumes(image), VOLUMES_AT_A_TIME):
+        for volume in np.moveaxis(
+            np.asfortranarray(values[..., start : start + VOLUMES_AT_A_TIME]), -1, 0
+        ):
+            yield volume

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from bidsmask.images.grid import Box, box_around, flat_indices
+from bidsmask.images.grid import Box, Grid, box_around, flat_indices
 from bidsmask.images.image import Image
 from bidsmask.images.smooth import Smoother
 from bidsmask.images.stream import stream
@@ -21,6 +21,42 @@ Positions = npt.NDArray[np.intp]
 
 # Volumes that extractors are given at a time: 15 MB of a brain of 236,000 voxels.
 BLOCK_VOLUMES = 16
+
+
+class Volumes(Protocol):
+    """What holds volumes: an Image, or anything that yields them by `stored_volumes`.
+
+    Attributes
+    ----------
+    grid : Grid
+    n_volumes : int
+    slope, intercept : float
+        value = slope x stored + intercept.
+    """
+
+    @property
+    def grid(self) -> Grid: ...
+
+    @property
+    def n_volumes(self) -> int: ...
+
+    @property
+    def slope(self) -> float: ...
+
+    @property
+    def intercept(self) -> float: ...
+
+    def scale(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values of stored numbers."""
+        ...
+
+
+class OwnVolumes(Volumes, Protocol):
+    """Volumes that are no Image's."""
+
+    def stored_volumes(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield each volume, (n_voxels,) in file order; valid until the next is asked for."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,26 +80,31 @@ class RawSignals:
 
 
 def extract(
-    image: Image,
+    image: Image | OwnVolumes,
     extractors: Sequence[Extractor],
-    smoothing_fwhm_mm: float | None = None,
+    smoothing_fwhm_mm: float | Sequence[float] | None = None,
     box: Box | None = None,
+    *,
+    is_absolute: bool = False,
 ) -> list[RawSignals]:
     """Read a series once and return the signals of every extractor.
 
     Parameters
     ----------
-    image : Image
+    image : Image or OwnVolumes
         The series.
     extractors : sequence of Extractor
         On the image's grid.
-    smoothing_fwhm_mm : float, optional
-        Width of a Gaussian by which each volume is smoothed first, as nilearn's `smooth_img`:
-        over the whole image, not within the mask.
+    smoothing_fwhm_mm : float or three floats, optional
+        Width of a Gaussian by which each volume is smoothed first (along i, j and k), as
+        nilearn's `smooth_img`: over the whole image, not within the mask.
     box : Box, optional
         Around all voxels of the extractors: what smoothed values are computed in. Its size
         decides their last digits, so that those who want the same bytes whatever else is
         extracted in the same pass give the same box.
+    is_absolute : bool
+        Take out no reference: for signals that nothing is done to, which then are those of the
+        image to the last bit.
 
     Returns
     -------
@@ -75,12 +116,13 @@ def extract(
     DamagedFile
         The file is damaged; known for certain only after its last byte.
     """
-    window = Window(image, extractors, smoothing_fwhm_mm, box)
+    window = Window(image, extractors, smoothing_fwhm_mm, box, is_absolute=is_absolute)
+    volumes = stream(image) if isinstance(image, Image) else image.stored_volumes()
     values = [np.empty((image.n_volumes, one.n_columns), one.dtype) for one in extractors]
     needs_whole = not all(extractor.is_linear for extractor in extractors)
     # The other processor decompresses: a second thread of BLAS would only spin against it.
     with threadpool_limits(1, user_api="blas"):
-        for start, change in blocks(window.change(volume) for volume in stream(image)):
+        for start, change in blocks(window.change(volume) for volume in volumes):
             if start == 0:
                 first = window.first()[np.newaxis]
                 references = [
@@ -126,13 +168,16 @@ class Window:
 
     def __init__(
         self,
-        image: Image,
+        image: Volumes,
         extractors: Sequence[Extractor],
-        smoothing_fwhm_mm: float | None,
+        smoothing_fwhm_mm: float | Sequence[float] | None,
         box: Box | None = None,
+        *,
+        is_absolute: bool = False,
     ) -> None:
         self.n_nonfinite = np.zeros(len(extractors), int)
         self._image = image
+        self._is_absolute = is_absolute
         self._first: npt.NDArray[Any] | None = None
         self._fwhm_mm = smoothing_fwhm_mm
         self._smoother: Smoother | None = None
@@ -167,13 +212,17 @@ class Window:
         """
         part = self._finite(self._cut(volume))
         if self._first is None:
-            self._first = part.copy()
+            self._first = self._reference(part)
         # Stored integers of 16 bits and their differences are exact in float32.
         is_exact = part.dtype.itemsize <= 2 or part.dtype == np.float32
         change = np.subtract(part, self._first, dtype=np.float32 if is_exact else np.float64)
         if self._image.slope != 1:
             change *= self._image.slope
         return change if self._smoother is None else self._smoother.apply(change.T)
+
+    def _reference(self, part: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return what is taken out of every part, of which this is the first."""
+        return np.zeros_like(part) if self._is_absolute else part.copy()
 
     def first(self) -> FloatArray:
         """Return the part of the first volume."""

@@ -14,10 +14,10 @@ class VoxelExtractor:
 
     is_linear = True
 
-    def __init__(self, mask: Mask) -> None:
+    def __init__(self, mask: Mask, dtype: type[np.float32] | type[np.float64] = np.float32) -> None:
         self.ijk = mask.ijk
         self.n_columns = mask.n_voxels
-        self.dtype: np.dtype[np.floating] = np.dtype(np.float32)
+        self.dtype: np.dtype[np.floating] = np.dtype(dtype)
         self.missing = np.zeros(mask.n_voxels, bool)
 
     def rows(self, values: FloatArray) -> FloatArray:

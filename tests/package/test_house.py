@@ -20,7 +20,7 @@ PACKAGE = Path(bidsmask.__file__).parent
 ROOT = PACKAGE.parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-PEERS = {"nilearn", "nidataset", "sklearn", "pytest", "hypothesis", "matplotlib"}
+PEERS = {"nilearn", "nidataset", "pytest", "hypothesis", "matplotlib"}
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -131,8 +131,15 @@ def test_the_peers_of_the_tests_are_not_imported():
     assert offenders(SOURCES, lambda path: imported(path) & PEERS) == []
 
 
+def test_scikit_learn_is_for_maskers_alone():
+    def needs_it(path: Path) -> bool:
+        return path.parent.name != "maskers" and bool(imported(path) & {"sklearn", "joblib"})
+
+    assert offenders(SOURCES, needs_it) == []
+
+
 def test_every_dependency_is_imported_and_nothing_else():
-    modules = {"pybids": "bids"}
+    modules = {"pybids": "bids", "scikit-learn": "sklearn"}
     lines = [one for one in requires("bidsmask") or [] if "extra ==" not in one]
     declared = {re.split(r"[^A-Za-z0-9_-]", one)[0] for one in lines}
     known = {modules.get(one, one) for one in declared}
