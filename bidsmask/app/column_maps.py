@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from bidsmask.bids.dataset import DESCRIPTION, IMAGE
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.inheritance import read_sidecar
 from bidsmask.bids.seeds import read_seeds
-from bidsmask.bids.tables import read_cells
+from bidsmask.bids.signals_table import read_names
 from bidsmask.errors import MissingInput, UnequalChoices, UnusableTable
 from bidsmask.images.grid import Grid
 from bidsmask.images.identity import identity
@@ -26,11 +27,13 @@ from bidsmask.images.image import open_image
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.atlas import read_atlas
+from bidsmask.signals.columns import column_map, voxel_names
 from bidsmask.signals.maps import read_maps
 from bidsmask.signals.regions import Regions
 from bidsmask.signals.spheres import Spheres
 from bidsmask.signals.way_back import WayBack
 
+_VOXEL = re.compile(r"v\d{7,}")
 _GIVE = "Give the right one by --map."
 
 
@@ -179,9 +182,10 @@ def _copy_of_maps(coverage: Path) -> Path:
 def _refuse_other(signals: SignalsTable, found: ColumnMap) -> None:
     """Raise UnequalChoices for a map that is known to be that of other signals."""
     of_map = found.image if sidecar_of(found.image).is_file() or not found.table else found.table
-    pairs = [
-        (signals.metadata.get("ColumnMapFingerprint"), read_metadata(of_map).get("Fingerprint"))
-    ]
+    wanted = signals.metadata.get("ColumnMapFingerprint")
+    if Entities.parse(found.image.name).suffix == "mask" and found.mask is not None:
+        wanted = read_metadata(found.mask).get("Fingerprint")
+    pairs = [(wanted, read_metadata(of_map).get("Fingerprint"))]
     if open_image(found.image).is_series:
         pairs.append((signals.metadata.get("AtlasIdentity"), identity(found.image)))
     for wanted, known in pairs:
@@ -230,26 +234,39 @@ def place_columns(signals: SignalsTable, found: ColumnMap) -> Placed:
         order = _order(signals, found, region_columns(indices, names).names)
         mask = _mask(found, None if found.mask else image.grid)
         return Placed(mask.grid, WayBack.of_maps(read_maps(found.image, mask), mask), order)
-    if found.table is None:
-        problem = "has no table of the names of its regions beside it"
-        raise MissingInput(str(found.image), problem, "Give --map IMAGE=TABLE.")
-    refuse_missing(found.table)
-    if _is_of_spheres(found.table):
+    if found.table is not None and _is_of_spheres(found.table):
         seeds = read_seeds(found.table)
         order = _order(signals, found, region_columns(seeds.indices, seeds.names).names)
         spheres = Spheres(np.array(seeds.centres_mm), np.array(seeds.radii_mm, np.float64))
         inside = _mask(found, image.grid)
         regions, _ = spheres.on(image.grid, inside.voxels)
         return Placed(image.grid, WayBack.of_regions(regions, image.grid.shape), order)
+    labels, values, called = _named_labels(signals, found)
+    order = _order(signals, found, region_columns(values, called).names)
+    everywhere = np.ones(image.grid.shape, bool)
+    regions = Regions.of_labels(labels, np.array(values), everywhere)
+    return Placed(image.grid, WayBack.of_regions(regions, image.grid.shape), order)
+
+
+def _named_labels(
+    signals: SignalsTable, found: ColumnMap
+) -> tuple[npt.NDArray[np.int32], Sequence[Label], Mapping[Label, str]]:
+    """Return an image of labels, the labels that have a column, and their names."""
     atlas = read_atlas(found.image)
+    if found.table is None:
+        if not all(_VOXEL.fullmatch(name) for name in signals.names):
+            problem = "has no table of the names of its regions beside it"
+            raise MissingInput(str(found.image), problem, "Give --map IMAGE=TABLE.")
+        # Voxels need no table: a column map tells them apart, and a mask has them in its order.
+        inside = Mask(atlas.labels != 0, atlas.grid, "file")
+        labels = atlas.labels if len(atlas.values) > 1 else column_map(inside)
+        numbers = range(1, inside.n_voxels + 1)
+        return labels, numbers, dict(zip(numbers, voxel_names(inside.n_voxels), strict=True))
+    refuse_missing(found.table)
     names = read_region_names(found.table)
     # A region of ours that has no voxel on this grid is a column all the same.
     is_ours = "Fingerprint" in read_metadata(found.image)
-    labels = sorted(int(index) for index in names) if is_ours else atlas.values.tolist()
-    order = _order(signals, found, region_columns(labels, names).names)
-    everywhere = np.ones(image.grid.shape, bool)
-    regions = Regions.of_labels(atlas.labels, np.array(labels, np.int32), everywhere)
-    return Placed(image.grid, WayBack.of_regions(regions, image.grid.shape), order)
+    return atlas.labels, sorted(names) if is_ours else atlas.values.tolist(), names
 
 
 def _mask(found: ColumnMap, grid: Grid | None) -> Mask:
@@ -262,7 +279,7 @@ def _mask(found: ColumnMap, grid: Grid | None) -> Mask:
 
 def _is_of_spheres(table: Path) -> bool:
     """Return whether a table tells places and radii."""
-    return table.suffix == ".tsv" and {"x", "y", "z", "radius"} <= set(read_cells(table)[0])
+    return table.suffix == ".tsv" and {"x", "y", "z", "radius"} <= set(read_names(table))
 
 
 def _order(signals: SignalsTable, found: ColumnMap, wanted: Sequence[str]) -> npt.NDArray[np.intp]:

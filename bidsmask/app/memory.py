@@ -46,7 +46,7 @@ BLOCK_COLUMNS, BLOCK_BYTES = 2048, 20
 TEXT_FACTOR, TEXT_BYTES = 8, 25e6
 # Signals while their regions are connected, for each value of them: text, float32 and float64; and
 # the matrices, their decomposition and their text, for each pair.
-BYTES_PER_VALUE_CONNECTED, BYTES_PER_PAIR_CONNECTED = 50, 120
+BYTES_PER_VALUE_CONNECTED, BYTES_PER_PAIR_CONNECTED = 30, 70
 
 # A mask that is not computed yet: brains filled 0.20 to 0.27 of the grids that were looked at.
 BRAIN_SHARE = 0.25

@@ -116,11 +116,12 @@ def read_signals_table(path: Path) -> SignalsTable:
     refuse_missing(path)
     metadata = read_metadata(path)
     if Entities.parse(path.name).suffix == "relmat":
-        return _read_matrix(path, metadata)
-    names, values = read_signals(path)
-    if not len(values):
+        table = _read_matrix(path, metadata)
+    else:
+        table = SignalsTable(path, *read_signals(path), [], metadata)
+    if not len(table.values):
         raise UnusableTable(path, "holds no row of signals")
-    return SignalsTable(path, names, values, [], metadata)
+    return table
 
 
 def _read_matrix(path: Path, metadata: Any) -> SignalsTable:
@@ -168,7 +169,8 @@ def _refuse_output(options: UnmaskOptions, inputs: Sequence[Path]) -> None:
 
 def _repetition_time(signals: SignalsTable) -> float | None:
     """Return the time between two rows, s; None where rows are no volumes."""
-    t_r_s = signals.metadata.get("RepetitionTime")
+    is_series = Entities.parse(signals.path.name).suffix == "timeseries"
+    t_r_s = signals.metadata.get("RepetitionTime") if is_series else None
     if isinstance(t_r_s, bool) or not isinstance(t_r_s, float | int):
         return None
     return float(t_r_s) if 0 < t_r_s < math.inf else None

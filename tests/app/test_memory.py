@@ -101,7 +101,7 @@ def test_a_matrix_between_regions_counts_where_it_is_the_largest(needed, tmp_pat
     maps = write_image(tmp_path / "maps.nii.gz", blob_maps(20, shape=SHAPE))
     words = ("--maps", str(maps), "--no-voxels")
     # The operator is that of the run's own 40 volumes.
-    matrix_mb = 20 * (50 * 40 + 120 * 20) / 1e6
+    matrix_mb = 20 * (30 * 40 + 70 * 20) / 1e6
     assert needed(*words, "--connectivity", "partial") == needed(*words) > matrix_mb
     [run] = write_dataset(tmp_path / "other", n_volumes=40)
     preparation = prepared(run.root, tmp_path, *words, "--connectivity", "partial", "pearson")

@@ -229,6 +229,36 @@ def test_the_map_of_another_run_is_refused_by_its_fingerprint(made, tmp_path, ca
     assert not (tmp_path / "a.nii.gz").exists()
 
 
+def test_voxels_come_back_to_a_mask_that_is_given_if_it_is_theirs(out, tmp_path, capsys):
+    table, mask = out / f"{VOXELS}.tsv", out / f"{STEM}_desc-derivative_mask.nii.gz"
+    expected = np.asarray(bidsmask.unmask_signals(table).dataobj)
+    np.testing.assert_array_equal(bidsmask.unmask_signals(table, mask).dataobj, expected)
+    bare = shutil.copy(out / f"{VOXEL_MAP}.nii.gz", tmp_path / "map.nii.gz")
+    np.testing.assert_array_equal(bidsmask.unmask_signals(table, bare).dataobj, expected)
+    fewer = brain()
+    fewer[4, 4, 3] = False
+    write_image(tmp_path / "fewer.nii.gz", fewer.astype(np.uint8), affine=AFFINE)
+    n_voxels = int(brain().sum())
+    assert run(table, tmp_path / "a.nii.gz", "--map", tmp_path / "fewer.nii.gz") == 65
+    said = capsys.readouterr().err
+    assert f"has {n_voxels} columns, but fewer.nii.gz has {n_voxels - 1} regions" in said
+    other = out / f"{STEM}_desc-epi_mask.nii.gz"
+    shutil.copy(mask, other)
+    other.with_name(f"{other.name.removesuffix('.nii.gz')}.json").write_text(
+        json.dumps({"Fingerprint": "0" * 32})
+    )
+    assert run(table, tmp_path / "a.nii.gz", "--map", other) == 65
+    assert "desc-epi_mask.nii.gz is not the map of" in capsys.readouterr().err
+
+
+def test_regions_need_the_names_of_a_map_that_is_given(made, tmp_path, capsys):
+    bare = shutil.copy(made / f"{BLOCKS}_dseg.nii.gz", tmp_path / "map.nii.gz")
+    words = (made / f"{SIGNALS}.tsv", tmp_path / "a.nii.gz", "--map")
+    assert run(*words, bare) == 66
+    assert "has no table of the names of its regions beside it" in capsys.readouterr().err
+    assert run(*words, f"{bare}={made / BLOCKS}_dseg.tsv") == 0
+
+
 def test_other_maps_than_those_that_were_fitted_are_refused(out, tmp_path, capsys):
     name = f"{STEM}_atlas-ramps_stat-leastsquares_desc-none_timeseries"
     write_image(out / "atlases/atlas-ramps_probseg.nii.gz", np.ones((*SHAPE, 3), np.float32))
