@@ -12,6 +12,7 @@ _MASKING = "bidsmask.maskers.masking"
 _APPLY = "bidsmask.maskers.apply"
 _FOLDER = "bidsmask.maskers.folder"
 _REGIONS = "bidsmask.maskers.regions"
+_FMRIPREP = "bidsmask.maskers.fmriprep"
 _PLACES = {
     "NiftiMasker": "bidsmask.maskers.nifti_masker",
     "apply_mask": _APPLY,
@@ -29,6 +30,8 @@ _PLACES = {
     "generate_brain_mask_dataset": _FOLDER,
     "high_variance_confounds": "bidsmask.maskers.high_variance",
     "intersect_masks": _MASKING,
+    "load_confounds": _FMRIPREP,
+    "load_confounds_strategy": _FMRIPREP,
     "unmask": _APPLY,
     "unmask_signals": "bidsmask.app.unmask",
 }

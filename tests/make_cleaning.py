@@ -40,6 +40,15 @@ def regressors(values: np.ndarray) -> Regressors:
     return Regressors(values, tuple(f"c{i:02d}" for i in range(values.shape[1])))
 
 
+COMPCOR_SIDECAR: dict[str, object] = {
+    **{
+        f"a_comp_cor_{i:02d}": {"Mask": "combined", "CumulativeVarianceExplained": share}
+        for i, share in enumerate((0.3, 0.52, 0.6))
+    },
+    **{f"t_comp_cor_{i:02d}": {"CumulativeVarianceExplained": 0.1 * i} for i in range(3)},
+}
+
+
 def confounds_table(n_volumes: int = 40, seed: int | Sequence[int] = 0) -> pd.DataFrame:
     """Return a table with every column the strategies of this package can ask for."""
     random = np.random.default_rng(seed)
@@ -57,12 +66,6 @@ def confounds_table(n_volumes: int = 40, seed: int | Sequence[int] = 0) -> pd.Da
         table[f"{name}_derivative1_power2"] = difference**2
     for name in ("framewise_displacement", "std_dvars", "dvars"):
         table[name] = np.r_[np.nan, 0.1 + 0.1 * random.random(n_volumes - 1)]
-    for name in ("cosine00", "cosine01", "a_comp_cor_00", "a_comp_cor_01", "a_comp_cor_02"):
+    for name in ("cosine00", "cosine01", *COMPCOR_SIDECAR):
         table[name] = random.standard_normal(n_volumes)
     return pd.DataFrame(table)
-
-
-COMPCOR_SIDECAR: dict[str, object] = {
-    f"a_comp_cor_{i:02d}": {"Mask": "combined", "CumulativeVarianceExplained": share}
-    for i, share in enumerate((0.3, 0.52, 0.6))
-}

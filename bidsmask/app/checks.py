@@ -12,6 +12,7 @@ from pathlib import Path
 from bidsmask.app.options import (
     CLEANING,
     CORRELATIONS,
+    COMPCOR,
     LEVELS,
     LONGEST_T_R_S,
     RUNNING,
@@ -192,8 +193,9 @@ def confounds_problems(options: Options) -> list[BidsmaskError]:
     """Return what is wrong with the choice of confounds and of volumes."""
     found: list[BidsmaskError] = []
     if options.n_compcor is not None:
-        if "acompcor" not in options.confounds:
-            found.append(UsageError("--n-compcor", "does nothing without --confounds acompcor"))
+        if not set(COMPCOR) & set(options.confounds):
+            problem = "does nothing without --confounds acompcor or tcompcor"
+            found.append(UsageError("--n-compcor", problem))
         try:
             n_compcor(options.n_compcor)
         except ValueError:

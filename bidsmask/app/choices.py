@@ -8,11 +8,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bidsmask.app.options import Options, n_compcor
+from bidsmask.app.options import COMPCOR, Options, n_compcor
 from bidsmask.cleaning.censoring import Thresholds
 from bidsmask.cleaning.cleaning import Cleaning
-from bidsmask.cleaning.confounds import STRATEGIES, ConfoundsStrategy
+from bidsmask.cleaning.columns import ColumnChoice
 from bidsmask.cleaning.filter import TemporalFilter
+from bidsmask.cleaning.strategies import STRATEGIES, ConfoundsStrategy
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,7 @@ def cleaning_choices(options: Options) -> tuple[CleaningChoice, ...]:
 
 def cleaning_choice(options: Options, strategy: str) -> CleaningChoice:
     """Return the set of choices of one strategy, with what the options change of it."""
-    confounds = dataclasses.replace(
-        STRATEGIES[strategy],
-        columns=options.confounds_columns,
-        **confounds_changes(options, strategy),
-    )
+    confounds = dataclasses.replace(STRATEGIES[strategy], **confounds_changes(options, strategy))
     thresholds = Thresholds(
         fd_mm=confounds.fd_mm,
         std_dvars=confounds.std_dvars,
@@ -77,8 +74,12 @@ def confounds_changes(options: Options, strategy: str) -> dict[str, Any]:
         "min_segment": options.min_segment,
     }
     changes: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
-    if strategy == "acompcor" and options.n_compcor is not None:
+    if strategy in COMPCOR and options.n_compcor is not None:
         changes["n_compcor"] = n_compcor(options.n_compcor)
+    if options.confounds_columns:
+        names = tuple(sorted(set(options.confounds_columns)))
+        chosen = ColumnChoice(names, "--confounds-columns")
+        changes["columns"] = (*STRATEGIES[strategy].columns, chosen)
     return changes
 
 
@@ -88,7 +89,7 @@ def changed(options: Options, strategy: str) -> str:
     signal = options.global_signal
     is_own = signal in (None, own.global_signal)
     parts = ["" if is_own else f"GSR{'' if signal == 'basic' else signal}"]
-    if strategy == "acompcor" and options.n_compcor is not None:
+    if strategy in COMPCOR and options.n_compcor is not None:
         parts.append("CC" + in_letters(n_compcor(options.n_compcor)))
     numbers = (
         ("FD", options.fd_threshold, own.fd_mm),
@@ -116,7 +117,7 @@ def changed(options: Options, strategy: str) -> str:
     if options.keep_censored:
         parts.append("ALLROWS")
     if options.confounds_columns:
-        columns = json.dumps(sorted(options.confounds_columns))
+        columns = json.dumps(sorted(set(options.confounds_columns)))
         parts.append("COL" + hashlib.sha256(columns.encode()).hexdigest()[:8])
     return "".join(parts)
 

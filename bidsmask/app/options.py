@@ -19,7 +19,20 @@ if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
 LEVELS = ("participant", "group")
 # Folders of the images that each choice means.
 DATATYPES = {"func": ("func",), "anat": ("anat",), "both": ("anat", "func")}
-CONFOUNDS = ("none", "simple", "scrubbing", "24P", "27P", "36P", "acompcor")
+CONFOUNDS = (
+    "none",
+    "simple",
+    "scrubbing",
+    "24P",
+    "27P",
+    "36P",
+    "acompcor",
+    "tcompcor",
+    "aroma",
+    "tedana",
+)
+# Those of them whose components --n-compcor counts.
+COMPCOR = ("acompcor", "tcompcor")
 MASK_STRATEGIES = (
     "auto",
     "derivative",
@@ -256,8 +269,8 @@ class Options:
     )
     n_compcor: str | None = option(
         None,
-        "acompcor's components: a number, all, or the share of variance below 1 "
-        "(default: the first 50 % of the variance)",
+        "components of acompcor and tcompcor: a number, all, or the share of variance below 1 "
+        "(default: acompcor's of the first 50 % of the variance, tcompcor's all)",
         group=CLEANING,
         metavar="N",
     )

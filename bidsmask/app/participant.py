@@ -32,6 +32,7 @@ from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
 from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
 from bidsmask.errors import DataError, Finding, UnusableImage, UnusableMask
+from bidsmask.images.image import Image
 from bidsmask.images.stream import varying_voxels
 from bidsmask.images.write import Space, nifti_bytes, space_of
 from bidsmask.masks.given import load_mask
@@ -286,20 +287,28 @@ class Work:
         return columns
 
     def signals(self, mask: Mask, atlases: Sequence[AtlasColumns | None]) -> None:
-        """Read the series once and write all signals that are wanted."""
-        preparation = self.preparation
+        """Read each series once and write all signals that are wanted."""
         tasks = self.tasks(mask, atlases)
-        if not tasks:
+        for image in self.preparation.series:
+            self.signals_of(image, tasks, mask)
+
+    def signals_of(self, image: Image, tasks: Sequence[SignalsTask], mask: Mask) -> None:
+        """Read a series once and write the signals that are taken from it."""
+        plans = self.preparation.cleanings
+        wanted_of = [
+            [
+                (plan, product)
+                for plan, product in zip(plans, task.products, strict=True)
+                if plan.material.image.path == image.path and self.is_wanted(product)
+            ]
+            for task in tasks
+        ]
+        todo = [(task, some) for task, some in zip(tasks, wanted_of, strict=True) if some]
+        if not todo:
             return
         fwhm_mm = self.job.options.smoothing_fwhm
-        extractors = [task.extractor for task in tasks]
-        raws = extract(preparation.image, extractors, fwhm_mm, mask.box)
-        for task, raw in zip(tasks, raws, strict=True):
-            wanted = [
-                (plan, product)
-                for plan, product in zip(preparation.cleanings, task.products, strict=True)
-                if self.is_wanted(product)
-            ]
+        raws = extract(image, [task.extractor for task, _ in todo], fwhm_mm, mask.box)
+        for (task, wanted), raw in zip(todo, raws, strict=True):
             for plan, product in wanted:
                 # The last cleaning may write over what no other needs any more.
                 is_last = product is wanted[-1][1]

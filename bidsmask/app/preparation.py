@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from bidsmask.app.atlases import AtlasChoice
 from bidsmask.app.choices import CleaningChoice
-from bidsmask.app.products import Product
+from bidsmask.app.confounds import Material
+from bidsmask.app.job import Job
+from bidsmask.app.products import Product, fingerprint
 from bidsmask.bids.entities import Entities
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.operator import TemporalOperator
 from bidsmask.errors import Finding
+from bidsmask.images.identity import identity
 from bidsmask.images.image import Image
 from bidsmask.masks.head_files import HeadFiles
 
@@ -75,6 +78,49 @@ class MaskPlan:
         return Entities.parse(self.product.path.name)["desc"]
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """Identities of what the products of a run are made from."""
+
+    bold: str
+    mask: str
+    confounds: str
+    events: str
+    t_r_s: float
+    n_volumes: int
+    grid: object
+
+    @property
+    def timing(self) -> tuple[object, ...]:
+        """What tells when the volumes were, and which of them can be kept."""
+        return self.confounds, self.t_r_s, self.n_volumes
+
+    @classmethod
+    def of(cls, job: Job, image: Image, t_r_s: float, mask: str) -> Inputs:
+        """Return the identities of the files of a run."""
+        run = job.run
+        tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
+        return cls(
+            bold=identity(run.path),
+            mask=mask,
+            confounds=fingerprint(*[identity(path) for path in tables]),
+            events=identity(run.events) if run.events else "",
+            t_r_s=t_r_s,
+            n_volumes=image.n_volumes,
+            grid=(image.grid.shape, image.grid.affine.tolist()),
+        )
+
+    def with_material(self, material: Material, image: Image) -> Inputs:
+        """Return the identities where a strategy takes more of the run, or another series."""
+        tables = [identity(path) for path in material.tables]
+        is_other = material.image.path != image.path
+        return replace(
+            self,
+            bold=identity(material.image.path) if is_other else self.bold,
+            confounds=fingerprint(self.confounds, *tables) if tables else self.confounds,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class CleaningPlan:
     """One set of cleaning choices, worked out for a run.
@@ -82,6 +128,11 @@ class CleaningPlan:
     Attributes
     ----------
     choice : CleaningChoice
+        Of ICA-AROMA, what there is of it for the run.
+    material : Material
+        The series, and the tables beside its confounds.
+    inputs : Inputs
+        Their identities.
     censoring : Censoring
     operator : TemporalOperator
     volumes : Product
@@ -90,6 +141,8 @@ class CleaningPlan:
     """
 
     choice: CleaningChoice
+    material: Material
+    inputs: Inputs
     censoring: Censoring
     operator: TemporalOperator
     volumes: Product
@@ -195,6 +248,12 @@ class Preparation:
     atlases: tuple[AtlasPlan, ...] = ()
     matrices: tuple[MatrixPlan, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def series(self) -> tuple[Image, ...]:
+        """The series that signals are taken from, each once: mostly the run's own alone."""
+        images = {plan.material.image.path: plan.material.image for plan in self.cleanings}
+        return tuple(images.values())
 
     @property
     def products(self) -> tuple[Product, ...]:

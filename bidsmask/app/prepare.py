@@ -5,7 +5,7 @@ The preflight is this: what is wrong comes out before anything is computed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +13,12 @@ import pandas as pd
 from bidsmask.app.atlas_columns import LEAST_SQUARES, refuse_overlap, spheres_of
 from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
+from bidsmask.app.confounds import material_of
 from bidsmask.app.job import Job
 from bidsmask.app.masks import plan_mask, plan_varying
 from bidsmask.app.matrices import plan_matrices
 from bidsmask.app.notes import Notes
-from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
+from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Inputs, Preparation
 from bidsmask.app.products import Names, fingerprint
 from bidsmask.app.sidecars import spatial
 from bidsmask.app.timing import read_events, repetition_time, start_time
@@ -103,39 +104,6 @@ def read_confounds(path: Path, n_volumes: int) -> pd.DataFrame:
     return table.assign(**{one: numbers(table, one, path) for one in MOTION if one in table})
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Identities of what the products of a run are made from."""
-
-    bold: str
-    mask: str
-    confounds: str
-    events: str
-    t_r_s: float
-    n_volumes: int
-    grid: object
-
-    @property
-    def timing(self) -> tuple[object, ...]:
-        """What tells when the volumes were, and which of them can be kept."""
-        return self.confounds, self.t_r_s, self.n_volumes
-
-    @classmethod
-    def of(cls, job: Job, image: Image, t_r_s: float, mask: str) -> Inputs:
-        """Return the identities of the files of a run."""
-        run = job.run
-        tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
-        return cls(
-            bold=identity(run.path),
-            mask=mask,
-            confounds=fingerprint(*[identity(path) for path in tables]),
-            events=identity(run.events) if run.events else "",
-            t_r_s=t_r_s,
-            n_volumes=image.n_volumes,
-            grid=(image.grid.shape, image.grid.affine.tolist()),
-        )
-
-
 def plan_cleaning(
     job: Job,
     choice: CleaningChoice,
@@ -150,7 +118,12 @@ def plan_cleaning(
     run = job.run
     where = run.confounds or run.path
     metadata = read_sidecar(run.confounds_sidecar) if run.confounds_sidecar else {}
-    regressors = select_regressors(choice.confounds, confounds, metadata, image.n_volumes, where)
+    material = material_of(job, choice.confounds, image, confounds, notes)
+    own = inputs.with_material(material, image)
+    choice = replace(choice, confounds=material.strategy)
+    regressors = select_regressors(
+        material.strategy, confounds, metadata, image.n_volumes, where, material.others
+    )
     censoring = censor(image.n_volumes, t_r_s, choice.thresholds, confounds, where)
     operator = build_operator(choice.cleaning, t_r_s, censoring, regressors, run.path)
     left = operator.freedom.remaining
@@ -164,9 +137,11 @@ def plan_cleaning(
         )
     thresholds = asdict(choice.thresholds)
     volumes = fingerprint("volumes", thresholds, inputs.events, *inputs.timing)
-    signals = signals_fingerprint("voxels", job, choice, inputs)
+    signals = signals_fingerprint("voxels", job, choice, own)
     return CleaningPlan(
         choice=choice,
+        material=material,
+        inputs=own,
         censoring=censoring,
         operator=operator,
         volumes=names.volumes(volumes, choice.name),
@@ -237,7 +212,7 @@ def plan_atlas(
     signals = {
         statistic: tuple(
             names.regions(
-                signals_fingerprint(f"{statistic} {coverage}", job, plan.choice, inputs),
+                signals_fingerprint(f"{statistic} {coverage}", job, plan.choice, plan.inputs),
                 plan.choice.name,
                 choice.name,
                 statistic,

@@ -17,6 +17,7 @@ from bidsmask.app.products import Product
 from bidsmask.app.timing import start_time
 from bidsmask.cleaning.filter import ORDER, TemporalFilter
 from bidsmask.cleaning.operator import Cleaned
+from bidsmask.cleaning.strategies import ConfoundsStrategy
 from bidsmask.masks.flags import Flag
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extract import RawSignals
@@ -234,7 +235,8 @@ def signals_sidecar(
 ) -> dict[str, Any]:
     """Return what is said of signals, of voxels or of regions."""
     run, operator, choice = job.run, plan.operator, plan.choice
-    sources = [path for path in (run.path, run.confounds) if path]
+    series = plan.material.image.path
+    sources = [path for path in (series, run.confounds, *plan.material.tables) if path]
     displacement = mean_displacement(preparation)
     atlas = next((one for one in preparation.atlases if one.columns is column_map), None)
     what = "each voxel of the mask"
@@ -265,6 +267,7 @@ def signals_sidecar(
         "SmoothingFWHM": job.options.smoothing_fwhm,
         "Cleaning": {
             "Strategy": choice.confounds.name,
+            **aroma_keys(choice.confounds),
             "Regressors": list(operator.regressors),
             "DroppedRegressors": list(operator.dropped),
             "Filter": filter_keys(choice.cleaning.filter),
@@ -285,6 +288,12 @@ def signals_sidecar(
         "SoftwareVersions": software_versions(),
         "Fingerprint": product.fingerprint,
     }
+
+
+def aroma_keys(strategy: ConfoundsStrategy) -> dict[str, str]:
+    """Return how ICA-AROMA's components go, where the strategy is made of them."""
+    ways = {"full": "denoised series", "basic": "columns", "none": "columns"}
+    return {"Aroma": ways[strategy.aroma]} if strategy.name == "aroma" else {}
 
 
 def filter_keys(temporal_filter: TemporalFilter) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ from bidsmask.bids.inheritance import applicable
 # What a series may have and its companions not: echoes are combined, magnitudes alone kept.
 _COMBINED: Final = ("echo", "part")
 _OF_A_SPACE: Final = ("space", "cohort", "res", "den")
+# Suffixes of the tables that belong to a series: of confounds, of components and what they are.
+_TABLES: Final = ("timeseries", "regressors", "mixing", "metrics")
 
 
 def _companion(file: File, candidates: Iterable[File], *without: str) -> File | None:
@@ -71,6 +73,34 @@ def find_confounds(file: File, folder: Folder) -> Path | None:
         if found:
             return found.path
     return None
+
+
+def find_denoised(file: File, folder: Folder) -> Path | None:
+    """Return the same series as ICA-AROMA denoised it; its name may lack the resolution."""
+    denoised = [
+        f
+        for f in folder.of_suffix(file.datatype, "bold")
+        if f.is_image and f.entities.get("desc") == "smoothAROMAnonaggr"
+    ]
+    found = _companion(file, denoised) or _companion(file, denoised, "res")
+    return None if found is None else found.path
+
+
+def find_tables(file: File, folders: Iterable[Folder]) -> tuple[Path, ...]:
+    """Return the tables of a series in all derivatives, one row per volume or component each."""
+    found = []
+    for folder in folders:
+        for suffix in _TABLES:
+            tables = [f for f in folder.of_suffix(file.datatype, suffix) if _is_table(f)]
+            for desc in sorted({f.entities.get("desc") or "" for f in tables}):
+                own = [f for f in tables if (f.entities.get("desc") or "") == desc]
+                one = _companion(file, own, *_OF_A_SPACE)
+                found += [one.path] if one else []
+    return tuple(found)
+
+
+def _is_table(file: File) -> bool:
+    return file.entities.extension == ".tsv"
 
 
 def find_sidecar(table: Path | None) -> Path | None:

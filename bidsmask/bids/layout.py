@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from bidsmask.bids import companions
@@ -49,7 +49,7 @@ def find_runs(
     raw = None
     if dataset.raw is not None:
         raw = Folder(dataset.raw, participant, selection.filters if only_raw else {})
-    search = _Search(participant, selection, raw, only_raw)
+    search = _Search(participant, selection, raw, only_raw, folders)
     for folder in folders:
         search.look_into(folder, {*selection.datatypes} - only_raw)
     if raw is not None and only_raw:
@@ -61,12 +61,18 @@ class _Search:
     """The search for one participant's runs: what was found so far, and what to say of it."""
 
     def __init__(
-        self, participant: str, selection: Selection, raw: Folder | None, only_raw: Collection[str]
+        self,
+        participant: str,
+        selection: Selection,
+        raw: Folder | None,
+        only_raw: Collection[str],
+        derivatives: Sequence[Folder],
     ) -> None:
         self.participant = participant
         self.selection = selection
         self.raw = raw
         self.only_raw = only_raw
+        self.derivatives = derivatives
         self.images: dict[object, File] = {}
         self.seen: set[str] = set()
         self.runs: list[Run] = []
@@ -186,6 +192,8 @@ class _Search:
                 confounds=confounds,
                 confounds_sidecar=companions.find_sidecar(confounds),
                 events=companions.find_events(file, [self.raw, folder]),
+                denoised=companions.find_denoised(file, folder),
+                tables=companions.find_tables(file, self.derivatives),
             )
         )
 

@@ -27,6 +27,10 @@ class Run:
         a series tell no timing, that of the raw run it was made from.
     mask, boldref, confounds, confounds_sidecar, events : Path or None
         None where the dataset has none. `mask` is a brain mask in the space of `path`.
+    denoised : Path or None
+        The same series as ICA-AROMA denoised it.
+    tables : tuple of Path
+        Tables of the run in all derivatives: of confounds, of components.
     """
 
     participant: str
@@ -38,6 +42,8 @@ class Run:
     confounds: Path | None = None
     confounds_sidecar: Path | None = None
     events: Path | None = None
+    denoised: Path | None = None
+    tables: tuple[Path, ...] = ()
 
     @property
     def datatype(self) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bidsmask.cleaning.table import numbers, require, table_of_run
+from bidsmask.cleaning.motion import MotionFilter, filtered_displacement
+from bidsmask.cleaning.table import FloatArray, numbers, require, table_of_run
 from bidsmask.errors import MissingCompanion, TooFewVolumes, UsageError
 
 BoolArray = npt.NDArray[np.bool_]
@@ -31,6 +32,12 @@ class Thresholds:
         Runs of fewer volumes between those go, too; 0: none.
     dummy_scans : int or "auto"
         So many first volumes go; "auto": those that fMRIPrep found to be non-steady-state.
+    use_outlier_columns : bool
+        Volumes go that fMRIPrep's own columns of outliers name (`motion_outlier…`,
+        `non_steady_state_outlier…`).
+    motion_filter : MotionFilter or None
+        What the parameters go through before the displacement that `fd_mm` is held against is
+        computed; None: the table's own displacement.
     min_volumes, min_seconds : int, float
         A run with less left is refused.
 
@@ -44,6 +51,8 @@ class Thresholds:
     std_dvars: float | None = None
     min_segment: int = 0
     dummy_scans: int | Literal["auto"] = "auto"
+    use_outlier_columns: bool = False
+    motion_filter: MotionFilter | None = None
     min_volumes: int = 0
     min_seconds: float = 0.0
 
@@ -61,6 +70,12 @@ class Thresholds:
         for option, amount in amounts.items():
             if not 0 <= amount < math.inf:
                 raise UsageError(f"{option} {amount:g}", "is no amount", "Give 0 or more.")
+        if self.motion_filter is not None and self.fd_mm is None:
+            raise UsageError(
+                f"--motion-filter {self.motion_filter.kind}",
+                "does nothing where no volume is censored for displacement",
+                "Give --fd-threshold, or --confounds scrubbing.",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +86,15 @@ class Censoring:
     ----------
     kept : (n_volumes,) bool array
     reasons : tuple of str
-        Empty for a kept volume, else one or more of "non-steady-state", "fd", "dvars" and
-        "segment", joined by + in this order.
+        Empty for a kept volume, else one or more of "non-steady-state", "fd", "dvars",
+        "outlier" and "segment", joined by + in this order.
+    filtered_displacement_mm : (n_volumes,) float64 array or None
+        What was held against the threshold, where that is not the table's own displacement.
     """
 
     kept: BoolArray
     reasons: tuple[str, ...]
+    filtered_displacement_mm: FloatArray | None = None
 
     @property
     def n_volumes(self) -> int:
@@ -99,11 +117,33 @@ def censor(
     table: pd.DataFrame | None,
     where: str | Path,
 ) -> Censoring:
+    """Return which volumes stay, as `find_censored`, of a run of which enough is left.
+
+    Raises
+    ------
+    MissingCompanion, MissingColumn, UnusableTable, BadTiming
+        As `find_censored`.
+    TooFewVolumes
+        If no volume is left, or fewer than `min_volumes` or `min_seconds`.
+    """
+    censoring = find_censored(n_volumes, t_r_s, thresholds, table, where)
+    _refuse_too_few(censoring, t_r_s, thresholds, where)
+    return censoring
+
+
+def find_censored(
+    n_volumes: int,
+    t_r_s: float,
+    thresholds: Thresholds,
+    table: pd.DataFrame | None,
+    where: str | Path,
+) -> Censoring:
     """Return which volumes stay: nilearn's `load_confounds` sample mask, with reasons.
 
-    Segments are counted between volumes that moved (displacement or DVARS), in one pass;
-    non-steady-state volumes do not part segments (Power et al. 2014, NeuroImage; nilearn's
-    "full scrubbing"). A volume without a value, as the first one, is not censored for it.
+    Segments are counted between volumes that moved (displacement, DVARS, outlier columns), in
+    one pass; non-steady-state volumes do not part segments (Power et al. 2014, NeuroImage;
+    nilearn's "full scrubbing"). A volume without a value, as the first one, is not censored
+    for it.
 
     Parameters
     ----------
@@ -121,63 +161,82 @@ def censor(
     Raises
     ------
     MissingCompanion
-        If there are thresholds and no table.
+        If something censors that needs a table, and there is none.
     MissingColumn
-        If `framewise_displacement` or `std_dvars` is needed and is not there.
+        If `framewise_displacement`, `std_dvars` or a motion parameter is needed and is not
+        there.
     UnusableTable
         If the table is not of this run.
-    TooFewVolumes
-        If no volume is left, or fewer than `min_volumes` or `min_seconds`.
+    BadTiming
+        If the repetition time cannot hold a cut-off of the motion filter.
     """
     named = None if table is None else table_of_run(table, n_volumes, where)
-    dummy = _dummy_scans(n_volumes, thresholds.dummy_scans, named, where)
-    fd = _above(thresholds.fd_mm, "framewise_displacement", n_volumes, named, where)
-    dvars = _above(thresholds.std_dvars, "std_dvars", n_volumes, named, where)
-    segment = _short_segments(fd | dvars, thresholds.min_segment)
-    causes = {"non-steady-state": dummy, "fd": fd, "dvars": dvars, "segment": segment}
+    nothing = np.zeros(n_volumes, bool)
+    dummy = _dummy_scans(n_volumes, thresholds, named, where)
+    filtered, fd, dvars, outlier = None, nothing, nothing, nothing
+    if thresholds.motion_filter is not None and thresholds.fd_mm is not None:
+        rows = _needed(named, "the six parameters of motion", where)
+        filtered = filtered_displacement(thresholds.motion_filter, rows, t_r_s, where)
+        fd = filtered > thresholds.fd_mm
+    elif thresholds.fd_mm is not None:
+        fd = _above(thresholds.fd_mm, "framewise_displacement", named, where)
+    if thresholds.std_dvars is not None:
+        dvars = _above(thresholds.std_dvars, "std_dvars", named, where)
+    if thresholds.use_outlier_columns:
+        rows = _needed(named, "the columns of outliers", where)
+        outlier = _flagged(rows, "motion_outlier", where)
+    segment = _short_segments(fd | dvars | outlier, thresholds.min_segment)
+    causes = {
+        "non-steady-state": dummy,
+        "fd": fd,
+        "dvars": dvars,
+        "outlier": outlier,
+        "segment": segment,
+    }
     reasons = tuple(
         "+".join(name for name, goes in causes.items() if goes[volume])
         for volume in range(n_volumes)
     )
-    censoring = Censoring(np.array([not reason for reason in reasons], bool), reasons)
-    _refuse_too_few(censoring, t_r_s, thresholds, where)
-    return censoring
+    kept = np.array([not reason for reason in reasons], bool)
+    return Censoring(kept, reasons, filtered)
 
 
 def _dummy_scans(
-    n_volumes: int,
-    dummy_scans: int | Literal["auto"],
-    table: pd.DataFrame | None,
-    where: str | Path,
+    n_volumes: int, thresholds: Thresholds, table: pd.DataFrame | None, where: str | Path
 ) -> BoolArray:
-    if dummy_scans != "auto":
-        return np.arange(n_volumes) < dummy_scans
     dummy = np.zeros(n_volumes, bool)
-    if table is not None:
-        for name in table.columns:
-            if "non_steady_state" in name:
-                dummy |= np.nan_to_num(numbers(table, name, where)) != 0
+    if thresholds.dummy_scans != "auto":
+        dummy = np.arange(n_volumes) < thresholds.dummy_scans
+    if table is not None and (thresholds.dummy_scans == "auto" or thresholds.use_outlier_columns):
+        dummy |= _flagged(table, "non_steady_state", where)
     return dummy
 
 
-def _above(
-    threshold: float | None,
-    name: str,
-    n_volumes: int,
-    table: pd.DataFrame | None,
-    where: str | Path,
-) -> BoolArray:
-    """Return the volumes whose value in a column is above the threshold."""
-    if threshold is None:
-        return np.zeros(n_volumes, bool)
+def _flagged(table: pd.DataFrame, word: str, where: str | Path) -> BoolArray:
+    """Return the volumes that any column names whose own name holds a word."""
+    flagged = np.zeros(len(table), bool)
+    for name in table.columns:
+        if word in name:
+            flagged |= np.nan_to_num(numbers(table, name, where)) != 0
+    return flagged
+
+
+def _needed(table: pd.DataFrame | None, what: str, where: str | Path) -> pd.DataFrame:
+    """Return the table, or say what it is needed for."""
     if table is None:
         raise MissingCompanion(
             where,
-            f"has no confounds table, and censoring needs its column {name}",
-            "Add the table that fMRIPrep wrote, or leave out the threshold.",
+            f"has no confounds table, and censoring needs {what}",
+            "Add the table that fMRIPrep wrote, or leave out what censors.",
         )
-    require(table, [name], f"censoring above {threshold:g}", where)
-    return np.asarray(numbers(table, name, where) > threshold)
+    return table
+
+
+def _above(threshold: float, name: str, table: pd.DataFrame | None, where: str | Path) -> BoolArray:
+    """Return the volumes whose value in a column is above the threshold."""
+    rows = _needed(table, f"its column {name}", where)
+    require(rows, [name], f"censoring above {threshold:g}", where)
+    return np.asarray(numbers(rows, name, where) > threshold)
 
 
 def _short_segments(moved: BoolArray, min_segment: int) -> BoolArray:

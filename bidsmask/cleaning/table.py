@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,21 @@ _OF_FMRIPREP = {"trans_x", "white_matter", "global_signal", "std_dvars", "dvars"
 _OF_DIFFUSION = {"bval", "grad_x", "hmc_r2"}
 
 
+@dataclass(frozen=True, eq=False)
+class OtherTable:
+    """A table of a run beside its confounds.
+
+    Attributes
+    ----------
+    path : Path
+    table : DataFrame
+        As it was read.
+    """
+
+    path: Path
+    table: pd.DataFrame
+
+
 def normal_names(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the column names that fMRIPrep has used since 1.2.
 
@@ -56,7 +72,14 @@ def normal_names(table: pd.DataFrame) -> pd.DataFrame:
     table : DataFrame
         One row per volume of the run, one column per confound.
     """
-    return table.rename(columns=_normal_name)
+    return _named(table, [_normal_name(str(name)) for name in table.columns])
+
+
+def _named(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the table under other names, its values shared: `rename` takes 4 ms of 200 columns."""
+    named = table.copy(deep=False)
+    named.columns = pd.Index(names)
+    return named
 
 
 def _normal_name(name: str) -> str:
@@ -74,6 +97,17 @@ def table_of_run(table: pd.DataFrame, n_volumes: int, where: str | Path) -> pd.D
     Raises
     ------
     UnusableTable
+        As `rows_of_run`.
+    """
+    return rows_of_run(normal_names(table), n_volumes, where)
+
+
+def rows_of_run(table: pd.DataFrame, n_volumes: int, where: str | Path) -> pd.DataFrame:
+    """Return a table with one row per volume, its names as they are, or say why it is none.
+
+    Raises
+    ------
+    UnusableTable
         With another number of rows than the run has volumes, a header that names a column
         twice, or no header at all.
     """
@@ -83,7 +117,7 @@ def table_of_run(table: pd.DataFrame, n_volumes: int, where: str | Path) -> pd.D
             f"has {len(table)} rows, but its BOLD run has {n_volumes} volumes",
             "Re-run fMRIPrep for this run, or leave it out with --bids-filter-file.",
         )
-    named = normal_names(table.rename(columns=str))
+    named = _named(table, [str(name) for name in table.columns])
     double = named.columns[named.columns.duplicated()]
     if len(double):
         raise UnusableTable(

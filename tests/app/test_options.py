@@ -16,8 +16,8 @@ from bidsmask.app import sidecars
 from bidsmask.app.arguments import config_text, parse, parser
 from bidsmask.app.checks import problems
 from bidsmask.app.choices import CleaningChoice, cleaning_choice, cleaning_choices
-from bidsmask.app.options import CONFOUNDS, LEVELS, MASK_STRATEGIES, Options, flag
-from bidsmask.cleaning import confounds
+from bidsmask.app.options import COMPCOR, CONFOUNDS, LEVELS, MASK_STRATEGIES, Options, flag
+from bidsmask.cleaning import strategies as cleaning_strategies
 from bidsmask.cleaning.cleaning import Scale
 from bidsmask.cleaning.filter import TemporalFilter
 from bidsmask.errors import MissingInput, UnknownLevel, UsageError
@@ -262,7 +262,7 @@ def test_every_option_of_signals_does_nothing_beside_mask_only():
 
 
 def test_the_command_line_offers_just_the_strategies_that_there_are():
-    assert tuple(confounds.STRATEGIES) == CONFOUNDS
+    assert tuple(cleaning_strategies.STRATEGIES) == CONFOUNDS
     assert {*strategies.STRATEGIES, "auto"} == set(MASK_STRATEGIES)
     assert set(sidecars.MASKS) == set(strategies.STRATEGIES)
 
@@ -270,7 +270,7 @@ def test_the_command_line_offers_just_the_strategies_that_there_are():
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("global_signal", get_args(confounds.Model)),
+        ("global_signal", get_args(cleaning_strategies.Model)),
         ("standardize", get_args(Scale)),
         ("filter", ("butterworth", "cosine", "regression", "none")),
         ("padding", ("even", "odd")),
@@ -405,7 +405,7 @@ counts = st.one_of(st.none(), st.integers(0, 12), st.just(100_000_000))
 cleaning_fields = {
     "confounds": st.sampled_from(CONFOUNDS).map(lambda name: (name,)),
     "confounds_columns": st.lists(st.sampled_from("abcdefghij"), max_size=2).map(tuple),
-    "global_signal": st.sampled_from([None, *get_args(confounds.Model)]),
+    "global_signal": st.sampled_from([None, *get_args(cleaning_strategies.Model)]),
     "n_compcor": st.sampled_from([None, "all", "5", "05", "0.5", ".5", "5e-1", "50", "0.05"]),
     "fd_threshold": amounts,
     "dvars_threshold": amounts,
@@ -426,10 +426,8 @@ def what_is_done(options: Options, choice: CleaningChoice) -> tuple[object, ...]
     """Return all that decides the numbers that files of the choice's name hold."""
     refusals = {"min_volumes": 0, "min_seconds": 0.0}
     thresholds = dataclasses.replace(choice.thresholds, **refusals)
-    columns = tuple(sorted(set(choice.confounds.columns)))
-    regressors = dataclasses.replace(choice.confounds, columns=columns)
     rows = (options.smoothing_fwhm, options.keep_censored)
-    return regressors, thresholds, choice.cleaning, *rows
+    return choice.confounds, thresholds, choice.cleaning, *rows
 
 
 def made(values: dict[str, Any]) -> tuple[Options, CleaningChoice]:
@@ -457,7 +455,7 @@ banded = {"filter": "butterworth", "high_pass": 0.01, "low_pass": 0.1, "n_compco
 def test_two_sets_of_choices_never_share_a_name(values, band, changed, data):
     values |= band
     if values["n_compcor"] is not None:
-        values["confounds"] = ("acompcor",)
+        values["confounds"] = (data.draw(st.sampled_from(COMPCOR)),)
     if values["min_segment"]:
         values["fd_threshold"] = values["fd_threshold"] or 0.5
     others = values | {name: data.draw(cleaning_fields[name]) for name in changed}
@@ -492,6 +490,7 @@ def test_two_numbers_never_share_a_name(field):
         (["--confounds", "none", "--no-detrend", "--standardize", "none"], "noneNODETRENDRAW"),
         (["--confounds", "acompcor", "--n-compcor", "05"], "acompcorCC5"),
         (["--confounds", "acompcor", "--n-compcor", "5e-1"], "acompcorCC05"),
+        (["--confounds", "tcompcor", "--n-compcor", "5"], "tcompcorCC5"),
     ],
 )
 def test_names_tell_what_was_changed(words, name):

@@ -16,9 +16,10 @@ import pytest
 from nilearn.maskers import NiftiLabelsMasker
 
 from bidsmask.cleaning.cleaning import Cleaning
-from bidsmask.cleaning.confounds import STRATEGIES, select_regressors
+from bidsmask.cleaning.confounds import select_regressors
 from bidsmask.cleaning.filter import TemporalFilter
 from bidsmask.cleaning.reference import fit_confounds, linear_steps
+from bidsmask.cleaning.strategies import STRATEGIES
 from bidsmask.demo.plan import SPACE
 from bidsmask.demo.timecourse import T_R_S
 from tests.make_app import (

@@ -158,3 +158,49 @@ def test_impossible_thresholds_are_refused_with_their_value(
 
 def test_none_keeps_every_volume() -> None:
     assert Censoring.none(3).kept.tolist() == [True] * 3
+
+
+# --- fMRIPrep's own columns of outliers -----------------------------------------------------
+
+
+def flagged_table() -> pd.DataFrame:
+    """Return a table of 20 volumes, of which columns flag 0 (twice), 7 and 11."""
+    flags = {
+        "non_steady_state_outlier00": 0,
+        "motion_outlier00": 7,
+        "motion_outlier01": 11,
+        "motion_outlier02": 0,
+    }
+    return pd.DataFrame(
+        {name: np.arange(20) == volume for name, volume in flags.items()}, dtype=int
+    )
+
+
+def test_own_columns_of_outliers_censor_where_they_are_asked_for() -> None:
+    thresholds = Thresholds(use_outlier_columns=True)
+    censoring = censor(20, 2.0, thresholds, flagged_table(), "t")
+    reasons = {volume: why for volume, why in enumerate(censoring.reasons) if why}
+    assert reasons == {0: "non-steady-state+outlier", 7: "outlier", 11: "outlier"}
+    left_alone = censor(20, 2.0, Thresholds(), flagged_table(), "t")
+    assert np.flatnonzero(~left_alone.kept).tolist() == [0]
+
+
+def test_own_columns_of_outliers_part_segments() -> None:
+    thresholds = Thresholds(use_outlier_columns=True, min_segment=5)
+    censoring = censor(20, 2.0, thresholds, flagged_table(), "t")
+    assert [volume for volume, why in enumerate(censoring.reasons) if why == "segment"] == [
+        8,
+        9,
+        10,
+    ]
+
+
+def test_own_columns_of_outliers_join_a_number_of_dummy_scans() -> None:
+    thresholds = Thresholds(use_outlier_columns=True, dummy_scans=2)
+    censoring = censor(20, 2.0, thresholds, flagged_table(), "t")
+    assert np.flatnonzero(~censoring.kept).tolist() == [0, 1, 7, 11]
+
+
+def test_own_columns_of_outliers_need_a_table() -> None:
+    with pytest.raises(MissingCompanion, match="censoring needs the columns of outliers"):
+        censor(20, 2.0, Thresholds(use_outlier_columns=True), None, "run.nii")

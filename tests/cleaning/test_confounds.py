@@ -1,16 +1,17 @@
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bidsmask.cleaning.confounds import (
-    STRATEGIES,
-    ConfoundsStrategy,
-    Regressors,
-    select_regressors,
-)
+from bidsmask.cleaning.columns import ColumnChoice
+from bidsmask.cleaning.compcor import Compcor
+from bidsmask.cleaning.confounds import Regressors, select_regressors
+from bidsmask.cleaning.strategies import STRATEGIES, ConfoundsStrategy
+from bidsmask.cleaning.table import OtherTable
+from bidsmask.cleaning.tedana import METRICS, MIXING
 from bidsmask.errors import MissingColumn, MissingCompanion, UnusableTable, UsageError
 from tests.make_cleaning import (
     COMPCOR_SIDECAR,
@@ -33,6 +34,10 @@ def select(
     return select_regressors(chosen, table, sidecar, len(table), "t.tsv", **options)  # type: ignore[arg-type]
 
 
+def asked(*columns: str) -> tuple[ColumnChoice, ...]:
+    return (ColumnChoice(columns, "--confounds-columns"),)
+
+
 @pytest.mark.parametrize(
     ("strategy", "n_columns"),
     [
@@ -43,6 +48,7 @@ def select(
         ("27P", 27),
         ("36P", 36),
         ("acompcor", 24 + 2 + 2),
+        ("tcompcor", 24 + 2 + 3),
     ],
 )
 def test_strategy_has_its_number_of_columns(strategy: str, n_columns: int) -> None:
@@ -111,7 +117,7 @@ def test_first_row_of_a_derivative_is_the_second_on_nilearns_terms() -> None:
 
 
 def test_first_row_of_dvars_is_the_second_row() -> None:
-    chosen = select(ConfoundsStrategy("mine", columns=("std_dvars", "framewise_displacement")))
+    chosen = select(ConfoundsStrategy("mine", columns=asked("std_dvars", "framewise_displacement")))
     assert chosen.values[0, 0] == 0
     assert chosen.values[0, 1] == chosen.values[1, 1] != 0
 
@@ -140,28 +146,28 @@ def test_not_available_in_a_column_that_nobody_uses_is_no_matter() -> None:
 
 
 def test_columns_are_chosen_by_name_and_pattern() -> None:
-    chosen = select(ConfoundsStrategy("mine", columns=("csf", "rot_?", "csf")))
+    chosen = select(ConfoundsStrategy("mine", columns=asked("csf", "rot_?", "csf")))
     assert chosen.names == ("csf", "rot_x", "rot_y", "rot_z")
 
 
 def test_columns_join_a_strategy() -> None:
-    chosen = select(replace(STRATEGIES["24P"], columns=("dvars", "trans_x")))
+    chosen = select(replace(STRATEGIES["24P"], columns=asked("dvars", "trans_x")))
     assert len(chosen.names) == 25
 
 
 def test_unknown_column_is_named_with_those_near_to_it() -> None:
     with pytest.raises(MissingColumn, match=r"white_mater.*Near to it: white_matter"):
-        select(ConfoundsStrategy("mine", columns=("white_mater",)))
+        select(ConfoundsStrategy("mine", columns=asked("white_mater")))
 
 
 def test_pattern_without_a_match_is_named() -> None:
     with pytest.raises(MissingColumn, match=r"no column that matches rol_\*"):
-        select(ConfoundsStrategy("mine", columns=("rol_*",)))
+        select(ConfoundsStrategy("mine", columns=asked("rol_*")))
 
 
 def test_columns_may_come_from_a_table_of_another_program() -> None:
     table = pd.DataFrame({"resp_cos_00": [1.0, 2.0], "hrv": [0.0, 1.0]})
-    chosen = select(ConfoundsStrategy("mine", columns=("resp_*",)), table)
+    chosen = select(ConfoundsStrategy("mine", columns=asked("resp_*")), table)
     assert chosen.names == ("resp_cos_00",)
 
 
@@ -189,6 +195,31 @@ def test_compcor_takes_as_many_components_as_asked(
 def test_compcor_takes_only_the_combined_mask() -> None:
     sidecar = COMPCOR_SIDECAR | {"a_comp_cor_00": {"Mask": "WM"}}
     assert "a_comp_cor_00" not in select("acompcor", metadata=sidecar).names
+
+
+SEPARATE = {
+    **COMPCOR_SIDECAR,
+    **{f"a_comp_cor_0{i}": {"Mask": mask} for i, mask in ((3, "WM"), (4, "WM"), (5, "CSF"))},
+    **{f"{letter}_comp_cor_0{i}": {} for letter in "twc" for i in range(3)},
+    "dropped_0": {"Mask": "WM"},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "components"),
+    [
+        ("anat_combined", "a0"),
+        ("anat_separated", "a3 a5 c0 w0"),
+        ("temporal", "t0"),
+        ("temporal_anat_combined", "a0 t0"),
+        ("temporal_anat_separated", "a3 a5 c0 t0 w0"),
+    ],
+)
+def test_compcor_takes_the_first_components_of_each_mask(kind: Compcor, components: str) -> None:
+    table = confounds_table().assign(**dict.fromkeys(SEPARATE, 1.0))
+    strategy = ConfoundsStrategy("mine", high_pass=True, compcor=kind, n_compcor=1)
+    names = [name for name in select(strategy, table, SEPARATE).names if "comp_cor" in name]
+    assert names == [f"{one[0]}_comp_cor_0{one[1]}" for one in components.split()]
 
 
 def test_compcor_components_are_counted_by_number_not_by_text() -> None:
@@ -226,6 +257,71 @@ def test_compcor_without_cosines_is_refused() -> None:
 def test_impossible_number_of_components_is_refused(n_compcor: float) -> None:
     with pytest.raises(UsageError, match="n_compcor is"):
         ConfoundsStrategy("mine", n_compcor=n_compcor)
+
+
+# --- ICA-AROMA and tedana -------------------------------------------------------------------
+
+
+def test_aroma_takes_its_columns_where_the_series_is_not_denoised() -> None:
+    table = confounds_table().assign(aroma_motion_01=1.0, aroma_motion_17=2.0)
+    names = set(select(replace(STRATEGIES["aroma"], aroma="basic"), table).names)
+    assert names == {"aroma_motion_01", "aroma_motion_17", "csf", "white_matter"} | {
+        "cosine00",
+        "cosine01",
+    }
+
+
+def test_aroma_needs_no_columns_of_its_own_for_the_denoised_series() -> None:
+    assert set(select("aroma").names) == {"csf", "white_matter", "cosine00", "cosine01"}
+
+
+def test_aroma_without_columns_says_who_writes_them() -> None:
+    with pytest.raises(MissingColumn, match=r"no column of ICA-AROMA.*fMRIPost-AROMA"):
+        select(replace(STRATEGIES["aroma"], aroma="basic"))
+
+
+def tedana(classes: str, n_volumes: int = 4, digits: int = 2) -> dict[str, OtherTable]:
+    """Return tables of components: `r` rejected, `a` accepted, `i` ignored."""
+    words = {"r": "rejected", "a": "accepted", "i": "ignored"}
+    names = [f"ICA_{i:0{digits}d}" for i in range(len(classes))]
+    mixing = pd.DataFrame({f"ICA_{i:02d}": np.arange(n_volumes) == i for i in range(len(classes))})
+    metrics = pd.DataFrame({"Component": names, "classification": [words[c] for c in classes]})
+    return {
+        MIXING: OtherTable(Path("x_desc-ICA_mixing.tsv"), mixing.astype(float)),
+        METRICS: OtherTable(Path("x_desc-tedana_metrics.tsv"), metrics),
+    }
+
+
+@pytest.mark.parametrize("digits", [1, 2])
+def test_tedana_takes_what_it_rejected_and_needs_no_other_table(digits: int) -> None:
+    tables = tedana("arir", digits=digits)
+    chosen = select_regressors(STRATEGIES["tedana"], None, {}, 4, "run", tables)
+    assert chosen.names == ("rejected_ICA_01", "rejected_ICA_03")
+    np.testing.assert_array_equal(chosen.values, np.eye(4)[:, [1, 3]])
+
+
+def test_tedana_that_rejected_nothing_takes_nothing() -> None:
+    chosen = select_regressors(STRATEGIES["tedana"], None, {}, 4, "run", tedana("aai"))
+    assert chosen.values.shape == (4, 0)
+
+
+def test_tedana_of_another_run_is_refused() -> None:
+    with pytest.raises(UnusableTable, match=r"x_desc-ICA_mixing.tsv has 4 rows, .* 5 volumes"):
+        select_regressors(STRATEGIES["tedana"], None, {}, 5, "run", tedana("ar"))
+
+
+def test_metrics_without_a_classification_are_named() -> None:
+    tables = tedana("ar")
+    del tables[METRICS].table["classification"]
+    with pytest.raises(MissingColumn, match=r"metrics\.tsv lacks the column classification"):
+        select_regressors(STRATEGIES["tedana"], None, {}, 4, "run", tables)
+
+
+def test_mixing_matrix_without_components_is_refused() -> None:
+    tables = tedana("ar")
+    tables[MIXING].table.columns = ["one", "two"]
+    with pytest.raises(UnusableTable, match="holds no component ICA_…: its columns are one, two"):
+        select_regressors(STRATEGIES["tedana"], None, {}, 4, "run", tables)
 
 
 # --- Tables from before fMRIPrep 1.2, which nilearn refuses ---------------------------------

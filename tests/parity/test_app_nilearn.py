@@ -16,7 +16,8 @@ import pytest
 from nilearn.maskers import NiftiLabelsMasker, NiftiMasker
 from nilearn.masking import compute_epi_mask
 
-from bidsmask.cleaning.confounds import STRATEGIES, select_regressors
+from bidsmask.cleaning.confounds import select_regressors
+from bidsmask.cleaning.strategies import STRATEGIES
 from tests.make_app import Written, correlations, run_app, write_run, zscored
 from tests.make_cleaning import confounds_table
 from tests.make_images import AFFINE, head_volumes, write_image

@@ -1,0 +1,254 @@
+"""Confounds of the command line in whole runs: components of other programs, and which series."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bidsmask.app import participant
+from tests.make_app import Written, image_of, run_app, zscored
+from tests.make_images import write_image
+from tests.make_runs import SHAPE, SPACE, SmallRun, brain, write_atlas, write_dataset, write_run
+from tests.make_trees import DERIVATIVE
+
+STEM = "sub-01_task-rest"
+
+
+def written(output: Path, stem: str = STEM) -> Written:
+    return Written(output, stem, SPACE)
+
+
+def only_run(tmp_path: Path) -> SmallRun:
+    [run] = write_dataset(tmp_path / "in")
+    return run
+
+
+def other_dataset(root: Path, name: str = "tedana") -> Path:
+    """Write a derivative dataset without images, and return the folder of the run."""
+    root.mkdir(parents=True)
+    description = {**DERIVATIVE, "GeneratedBy": [{"Name": name}]}
+    (root / "dataset_description.json").write_text(json.dumps(description))
+    folder = root / "sub-01/func"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_table(path: Path, **columns: object) -> Path:
+    pd.DataFrame(columns).to_csv(path, sep="\t", index=False)
+    return path
+
+
+def regressed(values: np.ndarray, confounds: np.ndarray) -> np.ndarray:
+    """Return z-scored signals less a line and confounds, by least squares."""
+    line = np.column_stack([np.ones(len(values)), np.arange(len(values))])
+    design = np.column_stack([line, confounds])
+    return zscored(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
+
+
+def in_brain(stored: np.ndarray) -> np.ndarray:
+    """Return the series of the voxels of the small runs' brain, volumes x voxels."""
+    return stored[brain()].T.astype(float)
+
+
+# ICA-AROMA
+
+
+def write_denoised(run: SmallRun, shape: tuple[int, ...] = SHAPE, space: str = SPACE) -> np.ndarray:
+    """Write the series that ICA-AROMA denoised, and return its values."""
+    stored = np.random.default_rng(5).normal(900, 9, (*shape, 40)).astype(np.int16)
+    write_image(run.file("desc-smoothAROMAnonaggr_bold.nii.gz", space), stored)
+    return stored
+
+
+def test_aroma_takes_the_denoised_series_and_other_strategies_the_run_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = only_run(tmp_path)
+    stored = write_denoised(run)
+    read = []
+
+    def counted(image, *others, **options):  # type: ignore[no-untyped-def]
+        read.append(image.path.name)
+        return extract(image, *others, **options)
+
+    extract = participant.extract
+    monkeypatch.setattr(participant, "extract", counted)
+    arguments = (tmp_path / "in", tmp_path / "out", "--confounds", "24P", "aroma", "none")
+    assert run_app(*arguments, "--voxels", "--atlas", write_atlas(tmp_path)) == 0
+    names = ["csf", "white_matter", "cosine00", "cosine01"]
+    expected = regressed(in_brain(stored), run.table()[names].to_numpy())
+    ours = written(tmp_path / "out")
+    np.testing.assert_allclose(ours.voxels("aroma"), expected, atol=1e-5)
+    sidecar = ours.sidecar("seg-voxels_desc-aroma_timeseries.json")
+    assert "desc-smoothAROMAnonaggr_bold.nii.gz" in sidecar["Sources"][0]
+    assert sidecar["Cleaning"]["Aroma"] == "denoised series"
+    assert sidecar["Cleaning"]["Regressors"] == sorted(names)
+    plain = ours.sidecar("seg-voxels_desc-24P_timeseries.json")
+    assert "desc-preproc_bold.nii.gz" in plain["Sources"][0]
+    assert "Aroma" not in plain["Cleaning"]
+    # Each file is read once, whatever is made of it.
+    assert sorted(read) == [
+        f"{STEM}_space-{SPACE}_desc-{one}_bold.nii.gz" for one in ("preproc", "smoothAROMAnonaggr")
+    ]
+    read.clear()
+    assert run_app(*arguments, "--voxels", "--atlas", write_atlas(tmp_path)) == 0
+    assert read == []
+
+
+def test_another_denoised_series_makes_its_signals_anew(tmp_path: Path) -> None:
+    run = only_run(tmp_path)
+    write_denoised(run)
+    arguments = (tmp_path / "in", tmp_path / "out", "--confounds", "aroma")
+    assert run_app(*arguments) == 0
+    before = written(tmp_path / "out").voxels("aroma")
+    stored = np.random.default_rng(6).normal(900, 9, (*SHAPE, 40)).astype(np.int16)
+    write_image(run.file("desc-smoothAROMAnonaggr_bold.nii.gz", SPACE), stored)
+    assert run_app(*arguments) == 0
+    assert np.abs(written(tmp_path / "out").voxels("aroma") - before).max() > 0.5
+
+
+def test_aroma_takes_its_columns_where_there_is_no_denoised_series(tmp_path: Path) -> None:
+    run = only_run(tmp_path)
+    table = run.table()
+    random = np.random.default_rng(1)
+    table["aroma_motion_01"], table["aroma_motion_12"] = random.normal(size=(2, 40))
+    run.write_table(table)
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "aroma") == 0
+    told = written(tmp_path / "out").sidecar("seg-voxels_desc-aroma_timeseries.json")["Cleaning"]
+    assert told["Aroma"] == "columns"
+    assert {"aroma_motion_01", "aroma_motion_12"} <= set(told["Regressors"])
+
+
+def test_aroma_takes_its_columns_from_fmripost_aroma(tmp_path: Path) -> None:
+    only_run(tmp_path)
+    folder = other_dataset(tmp_path / "post", "fMRIPost-AROMA")
+    random = np.random.default_rng(2)
+    names = ("aroma_motion_01", "aroma_orth_motion_01")
+    columns = dict(zip(names, random.normal(size=(2, 40)).round(6), strict=True))
+    path = write_table(folder / f"{STEM}_desc-aroma_timeseries.tsv", **columns)
+    derivatives = ("-d", tmp_path / "in", tmp_path / "post")
+    arguments = (tmp_path / "in", tmp_path / "out", *derivatives, "--confounds", "aroma")
+    assert run_app(*arguments) == 0
+    ours = written(tmp_path / "out")
+    sidecar = ours.sidecar("seg-voxels_desc-aroma_timeseries.json")
+    assert f"bids:fmripostaroma:sub-01/func/{path.name}" in sidecar["Sources"]
+    assert "aroma_motion_01" in sidecar["Cleaning"]["Regressors"]
+    assert "aroma_orth_motion_01" not in sidecar["Cleaning"]["Regressors"]
+    # Other numbers in that table make the signals anew.
+    before = ours.voxels("aroma")
+    write_table(path, **dict(zip(names, random.normal(size=(2, 40)), strict=True)))
+    assert run_app(*arguments) == 0
+    assert np.abs(ours.voxels("aroma") - before).max() > 0.01
+
+
+def test_aroma_without_anything_of_it_is_an_error_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_run(tmp_path)
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "aroma") == 65
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no column of ICA-AROMA (aroma_motion_…)" in said
+    assert "since then fMRIPost-AROMA does" in said
+
+
+def test_denoised_series_on_another_grid_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = only_run(tmp_path)
+    write_denoised(run, (9, 9, 7))
+    run.write_table(run.table().assign(aroma_motion_01=np.arange(40) % 7))
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "aroma", "-v") == 0
+    assert "has another grid or number of volumes" in " ".join(capsys.readouterr().err.split())
+    told = written(tmp_path / "out").sidecar("seg-voxels_desc-aroma_timeseries.json")["Cleaning"]
+    assert told["Aroma"] == "columns"
+
+
+# tedana
+
+
+def write_tedana(folder: Path) -> np.ndarray:
+    """Write what tedana found in the run, and return the rejected components."""
+    mixing = np.random.default_rng(3).normal(size=(40, 3)).round(6)
+    columns = {f"ICA_{i:02d}": mixing[:, i] for i in range(3)}
+    write_table(folder / f"{STEM}_desc-ICA_mixing.tsv", **columns)
+    classes = ["rejected", "accepted", "rejected"]
+    names = ["ICA_00", "ICA_01", "ICA_02"]
+    path = folder / f"{STEM}_desc-tedana_metrics.tsv"
+    write_table(path, Component=names, kappa=[9.0, 50, 8], classification=classes)
+    return mixing[:, [0, 2]]
+
+
+def test_tedanas_rejected_components_are_regressed_out(tmp_path: Path) -> None:
+    run = only_run(tmp_path)
+    rejected = write_tedana(other_dataset(tmp_path / "tedana"))
+    derivatives = ("-d", tmp_path / "in", tmp_path / "tedana")
+    arguments = (tmp_path / "in", tmp_path / "out", *derivatives, "--confounds", "tedana")
+    assert run_app(*arguments) == 0
+    ours = written(tmp_path / "out")
+    sidecar = ours.sidecar("seg-voxels_desc-tedana_timeseries.json")
+    assert sidecar["Cleaning"]["Regressors"] == ["rejected_ICA_00", "rejected_ICA_02"]
+    assert [one.rpartition("_desc-")[2] for one in sidecar["Sources"]] == [
+        "preproc_bold.nii.gz",
+        "confounds_timeseries.tsv",
+        "ICA_mixing.tsv",
+        "tedana_metrics.tsv",
+    ]
+    stored = image_of(run.bold)
+    np.testing.assert_allclose(
+        ours.voxels("tedana"), regressed(in_brain(stored), rejected), atol=1e-5
+    )
+
+
+def test_tedana_without_its_tables_is_an_error_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_run(tmp_path)
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "tedana") == 65
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no table …_desc-ICA_mixing.tsv, which tedana needs. Give the derivatives" in said
+
+
+def test_tables_of_tedana_in_two_datasets_are_refused_by_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_run(tmp_path)
+    for name in ("one", "two"):
+        write_tedana(other_dataset(tmp_path / name, name))
+    roots = ("-d", tmp_path / "in", tmp_path / "one", tmp_path / "two")
+    assert run_app(tmp_path / "in", tmp_path / "out", *roots, "--confounds", "tedana") == 65
+    assert "in several datasets: one and two" in " ".join(capsys.readouterr().err.split())
+
+
+# CompCor
+
+
+@pytest.mark.parametrize(
+    ("options", "n_components"), [([], 3), (["--n-compcor", "2"], 2), (["--n-compcor", ".1"], 2)]
+)
+def test_tcompcor_takes_the_temporal_components(
+    tmp_path: Path, options: list[str], n_components: int
+) -> None:
+    write_dataset(tmp_path / "in")
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "tcompcor", *options) == 0
+    [path] = (tmp_path / "out").glob("sub-01/func/*_timeseries.json")
+    names = json.loads(path.read_text())["Cleaning"]["Regressors"]
+    assert [one for one in names if "comp_cor" in one] == [
+        f"t_comp_cor_0{i}" for i in range(n_components)
+    ]
+
+
+def test_runs_keep_their_own_way_of_aroma(tmp_path: Path) -> None:
+    first, _ = write_dataset(tmp_path / "in", tasks=("rest", "nback"))
+    write_denoised(first)
+    second = write_run(tmp_path / "in", task="nback")
+    second.write_table(second.table().assign(aroma_motion_01=np.arange(40) % 7))
+    assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", "aroma") == 0
+    ways = [
+        written(tmp_path / "out", stem).sidecar("seg-voxels_desc-aroma_timeseries.json")
+        for stem in (STEM, "sub-01_task-nback")
+    ]
+    assert [one["Cleaning"]["Aroma"] for one in ways] == ["denoised series", "columns"]
