@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bidsmask.app.options import (
     CLEANING,
-    CORRELATIONS,
     COMPCOR,
+    CORRELATIONS,
     LEVELS,
     LONGEST_T_R_S,
     RUNNING,
