@@ -11,8 +11,6 @@ from pathlib import Path
 
 from bidsmask.app.options import (
     CLEANING,
-    COMPCOR,
-    CORRELATIONS,
     LEVELS,
     LONGEST_T_R_S,
     RUNNING,
@@ -23,6 +21,7 @@ from bidsmask.app.options import (
     flag,
     n_compcor,
 )
+from bidsmask.app.words import COMPCOR, CORRELATIONS
 from bidsmask.errors import (
     BidsmaskError,
     MissingInput,

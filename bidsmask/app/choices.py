@@ -8,7 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bidsmask.app.options import COMPCOR, Options, n_compcor
+from bidsmask.app.options import Options, n_compcor
+from bidsmask.app.words import COMPCOR
 from bidsmask.cleaning.censoring import Thresholds
 from bidsmask.cleaning.cleaning import Cleaning
 from bidsmask.cleaning.columns import ColumnChoice

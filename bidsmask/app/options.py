@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bidsmask.app.option import option
+from bidsmask.app.words import (
+    COMBINATIONS,
+    COMBINED_OVER,
+    CONFOUNDS,
+    CONNECTIVITY,
+    MASK_STRATEGIES,
+    REGION_STATISTICS,
+)
 
 if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
     from bidsmask.cleaning.cleaning import Scale
@@ -19,61 +27,6 @@ if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
 LEVELS = ("participant", "group")
 # Folders of the images that each choice means.
 DATATYPES = {"func": ("func",), "anat": ("anat",), "both": ("anat", "func")}
-CONFOUNDS = (
-    "none",
-    "simple",
-    "scrubbing",
-    "24P",
-    "27P",
-    "36P",
-    "acompcor",
-    "tcompcor",
-    "aroma",
-    "tedana",
-)
-# Those of them whose components --n-compcor counts.
-COMPCOR = ("acompcor", "tcompcor")
-MASK_STRATEGIES = (
-    "auto",
-    "derivative",
-    "background",
-    "epi",
-    "otsu",
-    "automask",
-    "brain",
-    "whole-brain-template",
-    "gm-template",
-    "wm-template",
-    "file",
-)
-REGION_STATISTICS = (
-    "mean",
-    "median",
-    "sum",
-    "minimum",
-    "maximum",
-    "standard_deviation",
-    "variance",
-    "eigenvariate",
-)
-
-CONNECTIVITY = (
-    "pearson",
-    "correlation-ledoit-wolf",
-    "covariance",
-    "ledoit-wolf",
-    "partial",
-    "precision",
-    "partial-sample",
-    "precision-sample",
-)
-
-# Those that have a Fisher z.
-CORRELATIONS = ("pearson", "correlation-ledoit-wolf", "partial", "partial-sample")
-
-COMBINATIONS = ("intersection", "union", "majority", "probability")
-COMBINED_OVER = ("run", "session", "participant")
-
 # Between two volumes, s. What lies outside was meant in milliseconds, or is damage.
 SHORTEST_T_R_S, LONGEST_T_R_S = 0.001, 100.0
 

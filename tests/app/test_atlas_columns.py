@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker, NiftiSpheresMasker
 
-from bidsmask.app.options import REGION_STATISTICS
+from bidsmask.app.words import REGION_STATISTICS
 from bidsmask.cli import main
 from tests.make_app import Written, needs_validator, run_app, table_of, validator_issues, zscored
 from tests.make_images import AFFINE, write_image

@@ -15,7 +15,7 @@ from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 
 import bidsmask
 from bidsmask.app.matrices import LABELS
-from bidsmask.app.options import CONNECTIVITY, CORRELATIONS
+from bidsmask.app.words import CONNECTIVITY, CORRELATIONS
 from bidsmask.connectivity.covariance import ledoit_wolf
 from bidsmask.connectivity.measures import MEASURES, connect, connectivity_matrix
 from bidsmask.errors import UsageError
