@@ -16,6 +16,7 @@ _FMRIPREP = "bidsmask.maskers.fmriprep"
 _PLACES = {
     "NiftiMasker": "bidsmask.maskers.nifti_masker",
     "apply_mask": _APPLY,
+    "average_trials": "bidsmask.maskers.trials",
     "compute_background_mask": _MASKING,
     "compute_brain_mask": _MASKING,
     "compute_epi_mask": _MASKING,

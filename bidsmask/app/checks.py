@@ -6,6 +6,7 @@ What the cleaning asks of its numbers, `cleaning/` checks itself.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 
@@ -49,6 +50,24 @@ GROUP_FIELDS = frozenset(
         "combine_masks",
         "combine_over",
         *(f.name for f in dataclasses.fields(Options) if f.metadata.get("group") == RUNNING),
+    }
+)
+
+# What columns of events cannot be called, in the tables of volumes and of trials.
+COLUMNS_OF_TRIALS = frozenset(
+    {
+        "volume",
+        "row",
+        "onset",
+        "duration",
+        "kept",
+        "reason",
+        "framewise_displacement",
+        "std_dvars",
+        "trial_type",
+        "trial_number",
+        "n_volumes",
+        "n_censored",
     }
 )
 
@@ -112,6 +131,7 @@ def problems(options: Options) -> list[BidsmaskError]:
             "Give --mask-strategy brain, whole-brain-template, gm-template or wm-template.",
         )
     found += regions_problems(options)
+    found += trials_problems(options)
     found += confounds_problems(options)
     is_anatomy = options.datatype == "anat"
     if is_anatomy and options.task_label:
@@ -185,6 +205,33 @@ def regions_problems(options: Options) -> list[BidsmaskError]:
     elif options.fisher_z and others:
         problem = f"is of correlations, and {', '.join(others)} is none"
         found.append(UsageError("--fisher-z", problem, f"Give {', '.join(CORRELATIONS)}."))
+    return found
+
+
+def trials_problems(options: Options) -> list[BidsmaskError]:
+    """Return what is wrong with how volumes are given to trials."""
+    found: list[BidsmaskError] = []
+    window, delay = options.trial_window, options.trial_delay
+    told = " ".join(f"{time:g}" for time in window)
+    if window and not options.trials:
+        found.append(UsageError("--trial-window", "does nothing without --trials"))
+    if window and not (len(window) == 2 and -math.inf < window[0] < window[1] < math.inf):
+        advice = "Give its start and its end, s from the onset, as in --trial-window 4 8."
+        found.append(UsageError(f"--trial-window {told}", "is no window", advice))
+    if delay is not None and not math.isfinite(delay):
+        found.append(UsageError(f"--trial-delay {delay:g}", "is no delay", "Give seconds."))
+    if options.trials and not window and delay is None:
+        problem = "needs to know when the response to a trial is"
+        advice = "Give --trial-window START END (4 8, say), or --trial-delay S (5, say; 0: none)."
+        found.append(UsageError("--trials", problem, advice))
+    for name in options.events_columns:
+        if not (name.strip() and name.isprintable()):
+            found.append(UsageError("--events-columns", f"has {name!r}, which names no column"))
+    taken = [name for name in options.events_columns if name in COLUMNS_OF_TRIALS]
+    if taken:
+        problem = f"has {taken[0]}, which is a name of the tables of volumes and trials"
+        advice = "Leave it out, or give the column of the events another name."
+        found.append(UsageError("--events-columns", problem, advice))
     return found
 
 

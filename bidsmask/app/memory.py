@@ -106,7 +106,8 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     """Return about how much memory a Job will need.
 
     Volumes x columns are held as they were read, in float32 for voxels and in float64 for
-    regions; all cleanings but the last need a copy, and so do rows of censored volumes.
+    regions; all cleanings but the last need a copy, and so do rows of censored volumes. Means
+    over trials are made one at a time.
 
     Parameters
     ----------
@@ -122,6 +123,7 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
         The file of the mask, which is read to count its voxels, is not usable.
     """
     image, matrices = preparation.image, preparation.matrices
+    stale = frozenset(stale)
     grid_mb = BYTES_PER_GRID_VOXEL * image.grid.n_voxels / 1e6
     n_voxels = count_voxels(preparation.mask, stale, image.grid)
     before = [0.0]
@@ -157,16 +159,19 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     of_maps = sum(bytes_of_maps(n_maps, n_voxels) for n_maps in wanted)
     held = copied = largest = 0.0
     for n_columns, itemsize, products in tasks:
-        n_wanted = sum(product in stale for product in products)
+        made = [preparation.made_with(product) for product in products if product is not None]
+        n_wanted = sum(not stale.isdisjoint(one) for one in made)
         if n_wanted:
             rows = n_columns * itemsize * image.n_volumes
             held += rows
             copied = max(copied, rows * ((n_wanted > 1) + keeps_censored))
             largest = max(largest, n_columns)
+    trials = preparation.trials if preparation.trial_means is not None else None
+    of_trials = 4 * largest * len(trials.table) if trials is not None else 0.0
     return Need(
         grid_mb=grid_mb,
         before_mb=max(before) / 1e6,
-        rows_mb=(held + copied + of_maps) / 1e6,
+        rows_mb=(held + copied + of_maps + of_trials) / 1e6,
         reading_mb=block * min(BLOCK_VOLUMES, image.n_volumes) * n_voxels / 1e6 if held else 0.0,
         text_mb=min(TEXT_FACTOR * held, TEXT_BYTES) / 1e6,
         block_mb=BLOCK_BYTES * min(largest, BLOCK_COLUMNS) * image.n_volumes / 1e6,

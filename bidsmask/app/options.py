@@ -200,6 +200,33 @@ class Options:
     smoothing_fwhm: float | None = option(
         None, "smooth with a Gaussian of this width, mm", group=SIGNALS, kind=float, metavar="MM"
     )
+    trials: bool = option(
+        False,
+        "also write the mean of each signal over each trial: a row for each event of the run",
+        group=SIGNALS,
+    )
+    trial_window: tuple[float, ...] = option(
+        (),
+        "volumes of a trial: at or after the first and before the second of these times, s from "
+        "its onset, whatever its delay and duration (default: the trial itself, delayed)",
+        group=SIGNALS,
+        kind=float,
+        metavar="S",
+    )
+    trial_delay: float | None = option(
+        None,
+        "events are this much later where volumes are given to trials, s: of the haemodynamic "
+        "response (default: 0)",
+        group=SIGNALS,
+        kind=float,
+        metavar="S",
+    )
+    events_columns: tuple[str, ...] = option(
+        (),
+        "more columns of the events, shown beside trial_type in the tables of volumes and trials",
+        group=SIGNALS,
+        metavar="NAME",
+    )
     keep_censored: bool = option(
         False, "write a row for every volume, n/a where censored", group=SIGNALS
     )

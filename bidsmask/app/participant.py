@@ -24,6 +24,7 @@ from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
+from bidsmask.app.trials import trial_series_sidecar, trials_sidecar
 from bidsmask.bids.description import publish_atlas
 from bidsmask.bids.disk import withdraw
 from bidsmask.bids.locks import held
@@ -40,7 +41,8 @@ from bidsmask.masks.mask import Mask
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
 from bidsmask.signals.extractor import Extractor
-from bidsmask.signals.volumes import volumes_table
+from bidsmask.signals.trials import mean_over_trials
+from bidsmask.signals.volumes import label_volumes, volumes_table
 from bidsmask.signals.voxels import VoxelExtractor
 
 # What was written, and what was noticed.
@@ -155,6 +157,7 @@ class Work:
             self.column_map(mask)
         for plan in self.preparation.cleanings:
             self.volumes(plan)
+        self.trials()
         atlases = [self.atlas(plan, mask) for plan in self.preparation.atlases]
         self.signals(mask, atlases)
         self.matrices()
@@ -162,6 +165,10 @@ class Work:
     def is_wanted(self, product: Product) -> bool:
         """Return whether a product has to be made."""
         return self.job.options.force or not product.is_up_to_date()
+
+    def is_needed(self, product: Product) -> bool:
+        """Return whether a product has to be made, or is needed to make another."""
+        return any(self.is_wanted(one) for one in self.preparation.made_with(product))
 
     def publish(
         self, product: Product, contents: Sequence[Content], sidecar: dict[str, object]
@@ -257,18 +264,30 @@ class Work:
             plan.censoring.reasons,
             preparation.t_r_s,
             preparation.confounds,
-            preparation.events,
             all_rows=self.job.options.keep_censored,
         )
+        if preparation.trials is not None:
+            table = label_volumes(table, preparation.trials, self.job.options.trial_delay or 0.0)
         sidecar = sidecars.volumes_sidecar(self.job, preparation, plan)
         self.publish(plan.volumes, [table_bytes(table)], sidecar)
+
+    def trials(self) -> None:
+        """Write what each trial is."""
+        means, trials = self.preparation.trial_means, self.preparation.trials
+        if means is None or trials is None:
+            return
+        for plan, product in zip(self.preparation.cleanings, means.tables, strict=True):
+            if self.is_wanted(product):
+                table = trials.described(means.span, plan.censoring.kept)
+                sidecar = trials_sidecar(self.job, means, product, plan.volumes)
+                self.publish(product, [table_bytes(table)], sidecar)
 
     def atlas(self, plan: AtlasPlan, mask: Mask) -> AtlasColumns | None:
         """Write the atlas as used and its coverage; return its columns.
 
         None where all products of the atlas are up to date.
         """
-        if not any(self.is_wanted(one) for one in plan.products):
+        if not any(self.is_needed(one) for one in plan.products):
             return None
         choice, options = plan.choice, self.job.options
         columns = atlas_columns(plan, mask, options.radius, self.notes)
@@ -299,7 +318,7 @@ class Work:
             [
                 (plan, product)
                 for plan, product in zip(plans, task.products, strict=True)
-                if plan.material.image.path == image.path and self.is_wanted(product)
+                if plan.material.image.path == image.path and self.is_needed(product)
             ]
             for task in tasks
         ]
@@ -339,7 +358,7 @@ class Work:
                 sizes = columns.sizes if statistic == "eigenvariate" else None
                 task = SignalsTask(extractor, columns.names, plan.columns, of_cleanings, sizes)
                 tasks.append(task)
-        return [task for task in tasks if any(map(self.is_wanted, task.products))]
+        return [task for task in tasks if any(map(self.is_needed, task.products))]
 
     def publish_signals(
         self,
@@ -349,16 +368,38 @@ class Work:
         raw: RawSignals,
         cleaned: Cleaned,
     ) -> None:
-        """Write the signals of one extractor after one cleaning."""
+        """Write the signals of one extractor after one cleaning, and their means over trials."""
+        kept = plan.censoring.kept
         values = np.asarray(cleaned.values, np.float32)
-        if self.job.options.keep_censored:
-            kept = plan.censoring.kept
-            rows = np.full((len(kept), values.shape[1]), np.nan, np.float32)
-            rows[kept] = values
-            values = rows
+        sidecar = sidecars.signals_sidecar(
+            self.job, self.preparation, plan, product, task.columns, raw, cleaned
+        )
+        means, trials = self.preparation.trial_means, self.preparation.trials
+        if means is not None and trials is not None:
+            series = means.series[product]
+            table = means.tables[self.preparation.cleanings.index(plan)]
+            if self.is_wanted(series):
+                over_trials = mean_over_trials(values, kept, trials.volumes(means.span))
+                told = trial_series_sidecar(self.job, means, series, table, sidecar)
+                self.publish_rows(series, task.names, over_trials, told)
+        if self.is_wanted(product):
+            if self.job.options.keep_censored:
+                rows = np.full((len(kept), values.shape[1]), np.nan, np.float32)
+                rows[kept] = values
+                values = rows
+            self.publish_rows(product, task.names, values, sidecar)
+
+    def publish_rows(
+        self,
+        product: Product,
+        names: list[str],
+        values: npt.NDArray[np.float32],
+        sidecar: dict[str, object],
+    ) -> None:
+        """Write signals in the format that is asked for, and only in that."""
 
         def write(handle: BinaryIO) -> None:
-            write_signals(handle, task.names, values, n_processes=self.n_threads)
+            write_signals(handle, names, values, n_processes=self.n_threads)
 
         is_gzipped = self.job.options.format == "tsv.gz"
         other = product.sidecar.with_suffix(".tsv" if is_gzipped else ".tsv.gz")
@@ -366,7 +407,4 @@ class Work:
             # The same signals in the other format would be taken for these.
             withdraw(product.sidecar)
             withdraw(other)
-        sidecar = sidecars.signals_sidecar(
-            self.job, self.preparation, plan, product, task.columns, raw, cleaned
-        )
         self.publish(product, [gzipped(write) if is_gzipped else write], sidecar)

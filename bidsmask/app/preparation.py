@@ -14,6 +14,7 @@ from bidsmask.app.choices import CleaningChoice
 from bidsmask.app.confounds import Material
 from bidsmask.app.job import Job
 from bidsmask.app.products import Product, fingerprint
+from bidsmask.app.timing import start_time
 from bidsmask.bids.entities import Entities
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.operator import TemporalOperator
@@ -21,6 +22,7 @@ from bidsmask.errors import Finding
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image
 from bidsmask.masks.head_files import HeadFiles
+from bidsmask.signals.trials import Span, Trials
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ class Inputs:
         """Return the identities of the files of a run."""
         run = job.run
         tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
+        labelling = (start_time(job), job.options.trial_delay, job.options.events_columns)
         return cls(
             bold=identity(run.path),
             mask=mask,
             confounds=fingerprint(*[identity(path) for path in tables]),
-            events=identity(run.events) if run.events else "",
+            events=fingerprint(identity(run.events), *labelling) if run.events else "",
             t_r_s=t_r_s,
             n_volumes=image.n_volumes,
             grid=(image.grid.shape, image.grid.affine.tolist()),
@@ -215,6 +218,29 @@ class MatrixPlan:
 
 
 @dataclass(frozen=True, eq=False)
+class TrialsPlan:
+    """Means of the signals over the trials of a run.
+
+    Attributes
+    ----------
+    span : Span
+        Which volumes a trial has.
+    tables : tuple of Product
+        What each trial is, one for each CleaningPlan.
+    series : mapping of Product to Product
+        The means, by the signals that they are of.
+    """
+
+    span: Span
+    tables: tuple[Product, ...]
+    series: Mapping[Product, Product]
+
+    def of(self, product: Product) -> tuple[Product, ...]:
+        """Return the means of a product, of which there are some where it is signals."""
+        return (self.series[product],) if product in self.series else ()
+
+
+@dataclass(frozen=True, eq=False)
 class Preparation:
     """A Job, ready to be computed.
 
@@ -227,12 +253,16 @@ class Preparation:
         The voxels whose signal varies, where a mask of them is to be made.
     t_r_s : float
         Repetition time, s; NaN where only the mask is wanted.
-    confounds, events : DataFrame or None
+    confounds : DataFrame or None
+    trials : Trials or None
+        Where the run has events that can serve.
     column_map : Product or None
         Where voxel signals are wanted.
     cleanings : tuple of CleaningPlan
     atlases : tuple of AtlasPlan
     matrices : tuple of MatrixPlan
+    trial_means : TrialsPlan or None
+        Where means over trials are wanted, and the run has trials.
     findings : tuple of Finding
         Warnings and notes.
     """
@@ -242,11 +272,12 @@ class Preparation:
     varying: Product | None = None
     t_r_s: float = math.nan
     confounds: pd.DataFrame | None = None
-    events: pd.DataFrame | None = None
+    trials: Trials | None = None
     column_map: Product | None = None
     cleanings: tuple[CleaningPlan, ...] = ()
     atlases: tuple[AtlasPlan, ...] = ()
     matrices: tuple[MatrixPlan, ...] = ()
+    trial_means: TrialsPlan | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -266,4 +297,11 @@ class Preparation:
         masks = [product for product in own if product is not None]
         varying = [self.varying] if self.varying is not None else []
         matrices = [plan.product for plan in self.matrices]
-        return (*masks, *varying, *maps, *volumes, *voxels, *regions, *matrices)
+        means = self.trial_means
+        trials = () if means is None else (*means.tables, *means.series.values())
+        return (*masks, *varying, *maps, *volumes, *voxels, *regions, *trials, *matrices)
+
+    def made_with(self, product: Product) -> tuple[Product, ...]:
+        """Return a product, and what is made of it: of signals, their means over trials."""
+        means = self.trial_means
+        return (product,) if means is None else (product, *means.of(product))

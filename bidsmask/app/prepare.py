@@ -14,6 +14,7 @@ from bidsmask.app.atlas_columns import LEAST_SQUARES, refuse_overlap, spheres_of
 from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.confounds import material_of
+from bidsmask.app.events import trials_of
 from bidsmask.app.job import Job
 from bidsmask.app.masks import plan_mask, plan_varying
 from bidsmask.app.matrices import plan_matrices
@@ -21,7 +22,8 @@ from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Inputs, Preparation
 from bidsmask.app.products import Names, fingerprint
 from bidsmask.app.sidecars import spatial
-from bidsmask.app.timing import read_events, repetition_time, start_time
+from bidsmask.app.timing import repetition_time, start_time
+from bidsmask.app.trials import plan_trials
 from bidsmask.bids.atlases import read_region_names
 from bidsmask.bids.inheritance import read_sidecar
 from bidsmask.bids.tables import read_table
@@ -65,7 +67,7 @@ def prepare(job: Job) -> Preparation:
         )
     t_r_s = repetition_time(job, image, notes)
     confounds = read_confounds(run.confounds, image.n_volumes) if run.confounds else None
-    events = read_events(run.events, notes) if run.events else None
+    trials = trials_of(job, image.n_volumes, t_r_s, notes)
 
     inputs = Inputs.of(job, image, t_r_s, mask.fingerprint)
     names = Names(job, mask.name)
@@ -78,16 +80,20 @@ def prepare(job: Job) -> Preparation:
         for choice in atlas_choices(options.atlas, options.maps, options.seeds)
     )
     column_map = names.column_map(fingerprint("column map", inputs.mask))
+    trial_means = None
+    if trials is not None and options.trials:
+        trial_means = plan_trials(job, trials, cleanings, atlases, names, notes)
     return Preparation(
         image=image,
         mask=mask,
         t_r_s=t_r_s,
         confounds=confounds,
-        events=events,
+        trials=trials,
         column_map=column_map if options.voxels else None,
         cleanings=cleanings,
         atlases=atlases,
         matrices=plan_matrices(job, atlases, cleanings, names),
+        trial_means=trial_means,
         findings=tuple(notes.findings),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bidsmask import __version__
 from bidsmask.app.job import Job
+from bidsmask.bids.entities import Entities
 from bidsmask.bids.outputs import SHARED_MASKS
 from bidsmask.bids.publish import SIZES
 from bidsmask.images.source import read_regular
@@ -118,6 +119,17 @@ class Names:
         return self._product(
             fingerprint, "volumes", (".tsv",), {"desc": cleaning}, without=GRID_ENTITIES
         )
+
+    def trials(self, fingerprint: str, cleaning: str, span: str) -> Product:
+        """What each trial of the run is, and which of its volumes count."""
+        entities = {"desc": cleaning + span}
+        return self._product(fingerprint, "trials", (".tsv",), entities, without=GRID_ENTITIES)
+
+    def trial_series(self, fingerprint: str, signals: Product, span: str) -> Product:
+        """The means of signals over trials."""
+        of_signals = Entities.parse(signals.path.name)
+        entities = {**dict(of_signals.pairs), "desc": of_signals["desc"] + span}
+        return self._product(fingerprint, "trialseries", (of_signals.extension,), entities)
 
     def voxels(self, fingerprint: str, cleaning: str) -> Product:
         """The signals of the voxels."""

@@ -197,6 +197,7 @@ def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> d
         "Description": "One row per volume of the run.",
         "Sources": [job.dataset.uri(path) for path in sources],
         "RepetitionTime": preparation.t_r_s,
+        **({} if preparation.trials is None else trial_keys(job)),
         "volume": {"Description": "Number of the volume, from 0."},
         "row": {"Description": "Row of the volume in the signals, from 0; n/a when censored."},
         "onset": {"Description": "Time of the volume from that of the first.", "Units": "s"},
@@ -212,8 +213,6 @@ def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> d
         },
         "framewise_displacement": {"Description": "Power et al. 2012.", "Units": "mm"},
         "std_dvars": {"Description": "Standardised DVARS."},
-        "trial_type": {"Description": "Of the trial that the volume falls into."},
-        "trial_number": {"Description": "Of that trial, by onset, from 1."},
         "Thresholds": {
             "FramewiseDisplacement": thresholds.fd_mm,
             "StandardisedDVARS": thresholds.std_dvars,
@@ -221,6 +220,22 @@ def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> d
             "DummyScans": thresholds.dummy_scans,
         },
         "Fingerprint": plan.volumes.fingerprint,
+    }
+
+
+def trial_keys(job: Job) -> dict[str, Any]:
+    """Return the keys that say which trial a volume falls into."""
+    of_trial = {"Description": "From the events, of that trial."}
+    return {
+        "StartTime": start_time(job),
+        "TrialDelay": job.options.trial_delay or 0.0,
+        "trial_type": {
+            "Description": "Of the trial that the volume falls into: the last to have begun by "
+            "StartTime + onset of the volume, once delayed by TrialDelay, and not to have ended; "
+            "a trial that ends before the next volume has that during which it began."
+        },
+        "trial_number": {"Description": "Of that trial, by onset, from 1."},
+        **dict.fromkeys(job.options.events_columns, of_trial),
     }
 
 

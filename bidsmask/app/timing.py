@@ -1,17 +1,13 @@
-"""When things happen in a run: its repetition time, and its events."""
+"""When the volumes of a run are: its repetition time, and when the first of them was."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-
-import pandas as pd
 
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.options import LONGEST_T_R_S, SHORTEST_T_R_S
-from bidsmask.bids.tables import read_table
-from bidsmask.errors import BadTiming, UnusableTable
+from bidsmask.errors import BadTiming
 from bidsmask.images.image import Image
 
 
@@ -90,18 +86,3 @@ def number(value: object) -> float:
         return float(value)
     except OverflowError:
         return math.inf
-
-
-def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:
-    """Return the events of a run; None, and a warning, where the table cannot serve."""
-    try:
-        events = read_table(path)
-        for column in ("onset", "duration"):
-            if column not in events:
-                raise UnusableTable(path, f"has no column {column}", "Events need one.")
-            if not pd.api.types.is_numeric_dtype(events[column]):
-                raise UnusableTable(path, f"has text in its column {column}", "Give seconds.")
-    except UnusableTable as error:
-        notes.add("warning", "unusable-events", path, error.problem, error.advice)
-        return None
-    return events

@@ -13,7 +13,7 @@ from typing import Final
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.file import File
 from bidsmask.bids.folder import Folder
-from bidsmask.bids.inheritance import applicable
+from bidsmask.bids.inheritance import nearest
 
 # What a series may have and its companions not: echoes are combined, magnitudes alone kept.
 _COMBINED: Final = ("echo", "part")
@@ -111,8 +111,8 @@ def find_sidecar(table: Path | None) -> Path | None:
     return sidecar if sidecar.exists() else None
 
 
-def find_events(file: File, folders: Iterable[Folder | None]) -> Path | None:
-    """Return the most specific events table that applies to a series."""
+def find_events(file: File, folders: Iterable[Folder | None]) -> list[Path]:
+    """Return the most specific events table that applies to a series; all where several are."""
     for folder in folders:
         if folder is None:
             continue
@@ -121,10 +121,10 @@ def find_events(file: File, folders: Iterable[Folder | None]) -> Path | None:
             for f in folder.inheritable(file)
             if f.entities.suffix == "events" and f.entities.extension == ".tsv"
         ]
-        fitting = applicable(file.entities, tables)
+        fitting = nearest(file.entities, tables)
         if fitting:
-            return fitting[-1].path
-    return None
+            return [f.path for f in fitting]
+    return []
 
 
 def find_sources(file: File, raw: Folder) -> list[File]:

@@ -42,6 +42,8 @@ BIDS_VERSION = "1.11.1"
 IGNORED = (
     "*_timeseries.*",
     "*_volumes.*",
+    "*_trials.*",
+    "*_trialseries.*",
     "*_relmat.*",
     "*_cohort-*",
     "*mod-T2w_*",
@@ -83,7 +85,11 @@ For each run of each participant, in `sub-*/[ses-*/]func`, masks in `anat`, too:
 - `*_atlas-NAME_*relmat.tsv`: how the signals of the regions go together, a row and a column for
   each; `stat-` names the measure.
 - `*_volumes.tsv`: one row for each volume of the run: when it was, whether it was kept, and if
-  not, why.
+  not, why, and which trial it falls into.
+- `*_trials.tsv`: one row for each trial of the run: when it was, and how many of its volumes are
+  kept.
+- `*_trialseries.tsv`: the mean of the signals over each trial: the rows are those of the
+  `_trials.tsv` that the JSON beside it names.
 
 For all runs of a task in one space, at the root, once the group level has run:
 

@@ -25,6 +25,12 @@ def applicable(entities: Entities, candidates: Iterable[File]) -> list[File]:
     return sorted(fitting, key=_nearness)
 
 
+def nearest(entities: Entities, candidates: Iterable[File]) -> list[File]:
+    """Return the nearest of the candidates that apply; more than one where all are as near."""
+    fitting = applicable(entities, candidates)
+    return [one for one in fitting if _nearness(one)[:2] == _nearness(fitting[-1])[:2]]
+
+
 def inherited(file: File, candidates: Sequence[File]) -> dict[str, object]:
     """Return what the sidecars say that apply to an image.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Final
 
 from bidsmask.bids import companions
@@ -181,6 +182,9 @@ class _Search:
             self.findings.append(Finding.of(error, self.participant))
             return
         confounds = companions.find_confounds(file, folder)
+        events = companions.find_events(file, [self.raw, folder])
+        if len(events) > 1:
+            self._report_events(file, events)
         self.runs.append(
             Run(
                 participant=self.participant,
@@ -191,7 +195,7 @@ class _Search:
                 boldref=companions.find_boldref(file, folder),
                 confounds=confounds,
                 confounds_sidecar=companions.find_sidecar(confounds),
-                events=companions.find_events(file, [self.raw, folder]),
+                events=events[0] if len(events) == 1 else None,
                 denoised=companions.find_denoised(file, folder),
                 tables=companions.find_tables(file, self.derivatives),
             )
@@ -226,6 +230,20 @@ class _Search:
                 str(file.path),
                 f"is left out, for {first.path} has the same entities",
                 "Choose one of the derivatives with -d, or rename one.",
+                self.participant,
+            )
+        )
+
+    def _report_events(self, file: File, tables: Sequence[Path]) -> None:
+        """Say that of several tables of events nobody knows which is a run's."""
+        problem = f"has {len(tables)} tables of events that apply alike, and is left without any: "
+        self.findings.append(
+            Finding(
+                "warning",
+                "two-events",
+                str(file.path),
+                problem + " and ".join(path.name for path in tables),
+                "Remove or rename those that are not its own.",
                 self.participant,
             )
         )

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bidsmask.signals.trials import Trials
+
 
 def volumes_table(
     kept: npt.NDArray[np.bool_],
     reasons: tuple[str, ...],
     t_r_s: float,
     confounds: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
     *,
     all_rows: bool = False,
 ) -> pd.DataFrame:
@@ -28,8 +29,6 @@ def volumes_table(
         Repetition time, s.
     confounds : DataFrame, optional
         Of which `framewise_displacement` (mm) and `std_dvars` are shown, n/a where absent.
-    events : DataFrame, optional
-        With `onset` and `duration` (s), and `trial_type` where there is one.
     all_rows : bool
         Whether the signals hold a row for every volume, n/a where it is censored.
 
@@ -37,18 +36,16 @@ def volumes_table(
     -------
     DataFrame with one row per volume
         `volume` (0-based), `row` (0-based in the signals, n/a when censored), `onset` (s, from
-        the first volume), `kept`, `reason`, `framewise_displacement`, `std_dvars`; with events
-        also `trial_type` and `trial_number` (1-based, by onset).
+        the first volume), `kept`, `reason`, `framewise_displacement`, `std_dvars`.
     """
     n_volumes = len(kept)
-    onsets: npt.NDArray[np.float64] = np.arange(n_volumes) * np.float64(t_r_s)
     rows = pd.array(np.arange(n_volumes) if all_rows else np.cumsum(kept) - 1, dtype="Int64")
     rows[~kept] = pd.NA
     table = pd.DataFrame(
         {
             "volume": np.arange(n_volumes),
             "row": rows,
-            "onset": np.round(onsets, 6),
+            "onset": np.round(np.arange(n_volumes) * np.float64(t_r_s), 6),
             "kept": kept,
             "reason": [reason or None for reason in reasons],
         }
@@ -58,38 +55,31 @@ def volumes_table(
         table[name] = (
             np.asarray(confounds[name], float) if has_it and confounds is not None else np.nan
         )
-    if events is not None:
-        trial = trial_of_volumes(onsets, t_r_s, events)
-        types = events["trial_type"] if "trial_type" in events else pd.Series("n/a", events.index)
-        table["trial_type"] = [None if one < 0 else types.iloc[one] for one in trial]
-        order = np.argsort(np.argsort(np.asarray(events["onset"], float), kind="stable"))
-        numbers = pd.array([0 if one < 0 else int(order[one]) + 1 for one in trial], dtype="Int64")
-        numbers[trial < 0] = pd.NA
-        table["trial_number"] = numbers
     return table
 
 
-def trial_of_volumes(
-    onsets: npt.NDArray[np.float64], t_r_s: float, events: pd.DataFrame
-) -> npt.NDArray[np.intp]:
-    """Return for each volume the row of the event that it falls into, −1 for none.
+def label_volumes(volumes: pd.DataFrame, trials: Trials, delay_s: float = 0.0) -> pd.DataFrame:
+    """Return the table of volumes with the trial that each falls into.
 
-    A volume falls into an event that has begun at its onset and not ended; an event without
-    duration takes the volume during which it happens. Of several the last to begin counts.
+    Parameters
+    ----------
+    volumes : DataFrame with one row per volume
+        Not changed.
+    trials : Trials
+        Of the same run.
+    delay_s : float
+        By how much they are shifted, s.
+
+    Returns
+    -------
+    DataFrame
+        Also with `trial_type`, `trial_number` and the further columns of the trials; n/a where a
+        volume falls into none.
     """
-    trial = np.full(len(onsets), -1, np.intp)
-    starts = np.asarray(events["onset"], float)
-    durations = (
-        np.nan_to_num(np.asarray(events["duration"], float))
-        if "duration" in events
-        else np.zeros(len(events))
-    )
-    for one in np.argsort(starts, kind="stable"):
-        if not np.isfinite(starts[one]):
-            continue
-        if durations[one] > 0:
-            inside = (onsets >= starts[one]) & (onsets < starts[one] + durations[one])
-        else:
-            inside = (onsets <= starts[one]) & (starts[one] < onsets + t_r_s)
-        trial[inside] = one
-    return trial
+    rows = trials.labels(delay_s)
+    further = list(trials.table.columns.drop(["trial_type", "trial_number", "onset", "duration"]))
+    told = {}
+    for name in ("trial_type", "trial_number", *further):
+        cells = trials.table[name].astype(object).to_numpy()
+        told[name] = [None if row < 0 else cells[row] for row in rows]
+    return volumes.assign(**{name: pd.Series(cells, dtype=object) for name, cells in told.items()})

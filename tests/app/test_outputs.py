@@ -128,7 +128,7 @@ TOUCHED = {
     "names of regions": ((), edit_names, {"labels", "coverage", "regions"}),
     "labels of regions": (("--force",), edit_labels, {"labels", "volumes", *ALL_OF_MASK}),
     "the repetition time": ((), edit_timing, {"volumes", *SIGNALS}),
-    "the start": ((), edit_start, SIGNALS),
+    "the start": ((), edit_start, {"volumes", *SIGNALS}),
     "a lost sidecar": ((), lose_sidecar, {"coverage"}),
     "lost data": ((), lose_data, {"voxels"}),
     "cut data": ((), cut_data, {"voxels"}),
