@@ -69,6 +69,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/extractors.py --voxel-mm 3 --only "maps 1024"
 	$(BIN)/python benchmarks/together.py
 	$(BIN)/python benchmarks/mask_speed.py
+	$(BIN)/python -m benchmarks.maskers
 	@if [ -d $(REAL) ]; then set -x; \
 		$(BIN)/python benchmarks/real.py $(REAL)/studyforrest $(REAL)/$(REAL_ATLAS); \
 		$(BIN)/python benchmarks/bitflips.py $(REAL)/$(REAL_IMAGE); \

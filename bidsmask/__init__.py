@@ -14,6 +14,7 @@ _FOLDER = "bidsmask.maskers.folder"
 _REGIONS = "bidsmask.maskers.regions"
 _FMRIPREP = "bidsmask.maskers.fmriprep"
 _PLACES = {
+    "MultiNiftiMasker": "bidsmask.maskers.multi_nifti_masker",
     "NiftiMasker": "bidsmask.maskers.nifti_masker",
     "apply_mask": _APPLY,
     "average_trials": "bidsmask.maskers.trials",

@@ -191,7 +191,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
         key = ("high variance", content_of(series))
         found = [self._remember(key, lambda: high_variance_confounds(imgs))]
         if confounds is not None:
-            found += confounds if isinstance(confounds, list) else [confounds]
+            found += confounds if isinstance(confounds, list | tuple) else [confounds]
         return self.transform_single_imgs(imgs, found, sample_mask)
 
     def fit_transform(
@@ -371,7 +371,11 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
         self._say("Extracting region signals")
         is_plain = confounds is None and steps.does_nothing
         [raw] = extract(
-            prepared, [extractor], smoothing_widths(self.smoothing_fwhm), is_absolute=is_plain
+            prepared,
+            [extractor],
+            smoothing_widths(self.smoothing_fwhm),
+            is_absolute=is_plain,
+            smooth_in=np.float64 if series.dtype == np.float64 else np.float32,
         )
         self._say("Cleaning extracted signals")
         signals = clean_signals(raw, steps, confounds, sample_mask, self.runs)

@@ -5,6 +5,7 @@ The numbers are those of nilearn's `signal.clean`; docs/maskers.md lists where t
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.cleaning import Cleaning, Gaps, Scale
@@ -48,6 +50,7 @@ PADDINGS: dict[Any, Literal["odd", "even", "constant", "none"]] = {
 # Of float32: what a cut-off at Nyquist is lowered by, in nilearn.
 BELOW_NYQUIST = 10 * float(np.finfo(np.float32).eps)
 WHERE = "the images"
+MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -289,7 +292,10 @@ def _clean_run(
     if operator.freedom.remaining < 1:
         _warn(f"No degrees of freedom are left, and the signals are 0: {operator.freedom}.")
     means = reference + values[kept].mean(axis=0, dtype=np.float64)
-    cleaned = clean(operator, values, reference, overwrite=True)
+    # One thread a block: several threads of BLAS in each would only spin against each other.
+    with threadpool_limits(1, user_api="blas"):
+        n_threads = min(os.cpu_count() or 1, MOST_THREADS)
+        cleaned = clean(operator, values, reference, overwrite=True, n_threads=n_threads)
     _fill_lost(cleaned.values, cleaned.lost, operator, means)
     return cleaned.values
 

@@ -174,7 +174,7 @@ class NiftiMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ignore[
                 "is given",
                 f"Acceptable values are {', '.join((*PEERS, *OWN))}.",
             )
-        known = _arguments_of(name)
+        known = self._arguments_of(name)
         skipped = [one for one in given if one not in known]
         if skipped:
             warnings.warn(
@@ -185,7 +185,16 @@ class NiftiMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ignore[
             )
         arguments = {one: value for one, value in given.items() if one in known}
         key = ("mask", name, content_of(series), content_of(arguments))
-        return self._remember(key, lambda: _compute(name, series, arguments))
+        return self._remember(key, lambda: self._compute(name, series, arguments))
+
+    @staticmethod
+    def _arguments_of(strategy: str) -> set[str]:
+        """Return the names of a strategy's arguments."""
+        return arguments_of(strategy)
+
+    def _compute(self, strategy: str, series: Series, arguments: Mapping[str, Any]) -> Any:
+        """Return the image of a mask that a strategy makes."""
+        return compute_with(strategy, series, arguments)
 
     def _mask_on_target(self) -> Any:
         """Return the mask on the grid that is asked for, by the nearest voxel."""
@@ -235,15 +244,20 @@ class NiftiMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ignore[
         return values, mask.grid
 
 
-def _arguments_of(strategy: str) -> set[str]:
+def arguments_of(strategy: str) -> set[str]:
     """Return the names of a strategy's arguments."""
     if strategy in PEERS:
-        taken = inspect.signature(PEERS[strategy]).parameters
-        return set(taken) - {next(iter(taken)), "mask_type"}
+        return names_after_images(PEERS[strategy])
     return {*STRATEGIES[strategy].arguments, *(HEAD_ARGUMENTS if strategy == "brain" else ())}
 
 
-def _compute(strategy: str, series: Series, arguments: Mapping[str, Any]) -> Any:
+def names_after_images(function: Callable[..., Any]) -> set[str]:
+    """Return the names of the parameters of a function on images, but for the first."""
+    names = list(inspect.signature(function).parameters)
+    return set(names[1:]) - {"mask_type"}
+
+
+def compute_with(strategy: str, series: Series, arguments: Mapping[str, Any]) -> Any:
     """Return the image of a mask that a strategy makes."""
     if strategy in PEERS:
         images = series.images if series.is_series and len(series.images) > 1 else series.images[0]

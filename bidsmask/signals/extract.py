@@ -86,6 +86,7 @@ def extract(
     box: Box | None = None,
     *,
     is_absolute: bool = False,
+    smooth_in: type[np.float32] | type[np.float64] = np.float32,
 ) -> list[RawSignals]:
     """Read a series once and return the signals of every extractor.
 
@@ -105,6 +106,8 @@ def extract(
     is_absolute : bool
         Take out no reference: for signals that nothing is done to, which then are those of the
         image to the last bit.
+    smooth_in : float32 or float64
+        The arithmetic of smoothing.
 
     Returns
     -------
@@ -116,7 +119,9 @@ def extract(
     DamagedFile
         The file is damaged; known for certain only after its last byte.
     """
-    window = Window(image, extractors, smoothing_fwhm_mm, box, is_absolute=is_absolute)
+    window = Window(
+        image, extractors, smoothing_fwhm_mm, box, is_absolute=is_absolute, smooth_in=smooth_in
+    )
     volumes = stream(image) if isinstance(image, Image) else image.stored_volumes()
     values = [np.empty((image.n_volumes, one.n_columns), one.dtype) for one in extractors]
     needs_whole = not all(extractor.is_linear for extractor in extractors)
@@ -174,6 +179,7 @@ class Window:
         box: Box | None = None,
         *,
         is_absolute: bool = False,
+        smooth_in: type[np.float32] | type[np.float64] = np.float32,
     ) -> None:
         self.n_nonfinite = np.zeros(len(extractors), int)
         self._image = image
@@ -187,7 +193,7 @@ class Window:
         self._positions: list[Positions | None]
         if smoothing_fwhm_mm is not None:
             self._box = box or box_around(np.concatenate(needed))
-            self._smoother = Smoother.over(image.grid, smoothing_fwhm_mm, self._box)
+            self._smoother = Smoother.over(image.grid, smoothing_fwhm_mm, self._box, smooth_in)
             self._stored = [positions_in(ijk, self._smoother.input_box) for ijk in needed]
             self._positions = [positions_in(ijk, self._box) for ijk in needed]
             return

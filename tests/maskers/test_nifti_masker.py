@@ -22,8 +22,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 
-from bidsmask import NiftiMasker
+from bidsmask import MultiNiftiMasker, NiftiMasker
 from bidsmask.errors import (
     DamagedFile,
     MissingInput,
@@ -403,6 +404,25 @@ def test_tables_have_the_names_of_the_columns():
     names = [f"niftimasker{number}" for number in range(masker.n_elements_)]
     assert list(table.columns) == list(masker.get_feature_names_out()) == names
     assert masker.transform(series(4).slicer[..., 0]).shape == (1, masker.n_elements_)
+
+
+# Those of scikit-learn's own checks that need no images.
+CHECKS = (
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_estimator_tags_renamed",
+    "check_get_params_invariance",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_set_params",
+    "check_valid_tag_types",
+)
+
+
+@pytest.mark.parametrize("kind", [NiftiMasker, MultiNiftiMasker])
+@pytest.mark.parametrize("name", CHECKS)
+def test_scikit_learns_own_checks_pass(name, kind):
+    getattr(estimator_checks, name)(kind.__name__, kind())
 
 
 def test_scikit_learn_knows_it_for_a_masker():
