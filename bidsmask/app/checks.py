@@ -49,6 +49,7 @@ GROUP_FIELDS = frozenset(
         "mask_strategy",
         "combine_masks",
         "combine_over",
+        "connectivity",
         *(f.name for f in dataclasses.fields(Options) if f.metadata.get("group") == RUNNING),
     }
 )

@@ -190,7 +190,8 @@ class Options:
     connectivity: tuple[str, ...] = option(
         (),
         "measures between the signals of all regions of --atlas, --maps and --seeds; each is "
-        "written; partial and precision are of Ledoit and Wolf's covariance",
+        "written; partial and precision are of Ledoit and Wolf's covariance; at the group level: "
+        "how they go with motion over runs (QC-FC)",
         group=SIGNALS,
         choices=CONNECTIVITY,
     )

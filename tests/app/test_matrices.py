@@ -236,8 +236,3 @@ def test_fewer_degrees_of_freedom_than_regions_are_noted(tmp_path, capsys):
 def test_what_cannot_be_connected_is_refused(words, problem):
     with pytest.raises(UsageError, match=problem):
         parse(["in", "out", "participant", *words])
-
-
-def test_the_group_level_connects_nothing():
-    with pytest.raises(UsageError, match="--connectivity does nothing at the group level"):
-        parse(["in", "out", "group", "--connectivity", "pearson"])

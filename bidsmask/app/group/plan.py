@@ -14,6 +14,7 @@ from bidsmask.app.group.absent import absent
 from bidsmask.app.group.cohort import Cohort
 from bidsmask.app.group.coverage import coverage_tasks
 from bidsmask.app.group.masks import mask_files, mask_tasks, notes_on_space
+from bidsmask.app.group.motion import motion_tasks
 from bidsmask.app.group.outdated import orphans, withdrawn
 from bidsmask.app.group.participants import read_participants
 from bidsmask.app.group.quality_table import quality_tasks
@@ -33,6 +34,7 @@ def group_tasks(cohort: Cohort, options: Options) -> Iterator[GroupTask]:
         yield from mask_tasks(cohort, group, options.combine_masks)
         yield from coverage_tasks(cohort, group)
         yield from stack_tasks(cohort, group)
+        yield from motion_tasks(cohort, group, tuple(dict.fromkeys(options.connectivity)))
     yield from quality_tasks(cohort)
 
 
