@@ -187,6 +187,16 @@ def zscored(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray((values - values.mean(axis=0)) / values.std(axis=0, ddof=1))
 
 
+def regressed(
+    values: npt.NDArray[Any], confounds: npt.ArrayLike, times: npt.ArrayLike | None = None
+) -> npt.NDArray[np.float64]:
+    """Return z-scored signals less a line over time and confounds, by least squares."""
+    times = np.arange(len(values)) if times is None else times
+    design = np.column_stack([np.ones(len(values)), times, confounds])
+    fit, *_ = np.linalg.lstsq(design, values, rcond=None)
+    return zscored(values - design @ fit)
+
+
 def validator_issues(dataset: Path) -> Sequence[Mapping[str, Any]]:
     """Return what the official validator says against a dataset."""
     call = [str(VALIDATOR), str(dataset), "--format", "json"]

@@ -137,6 +137,11 @@ def brain(shape: tuple[int, int, int] = SHAPE) -> NDArray[np.bool_]:
     return np.asarray(sum(axis**2 for axis in axes) <= 1)
 
 
+def in_brain(stored: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the series of the voxels of the brain, volumes x voxels."""
+    return np.asarray(stored[brain(stored.shape[:3])].T, np.float64)
+
+
 def write_atlas(
     folder: Path, *, name: str = ATLAS, shape: tuple[int, int, int] = SHAPE, rows: str = ""
 ) -> Path:

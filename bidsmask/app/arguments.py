@@ -6,13 +6,13 @@ import argparse
 import dataclasses
 import difflib
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from bidsmask.app.checks import GROUP_FIELDS, check, check_text
-from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options
-from bidsmask.errors import MissingInput, UsageError
+from bidsmask.app.config import config_value, read_toml
+from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options, with_filter
+from bidsmask.errors import UsageError
 
 DESCRIPTION = (
     "Brain masks and masked, confound-cleaned time series of every run of a BIDS dataset, as "
@@ -152,13 +152,7 @@ def read_config(path: Path) -> dict[str, Any]:
     UsageError
         It is no TOML, holds a name that is no option, or a value of the wrong kind.
     """
-    try:
-        with path.open("rb") as handle:
-            table = tomllib.load(handle)
-    except OSError as error:
-        raise MissingInput(path, f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(path, f"is not TOML: {error}") from error
+    table = read_toml(path)
     fields = {one.name: one for one in dataclasses.fields(Options) if one.metadata}
     values = {}
     for name, value in table.items():
@@ -170,26 +164,6 @@ def read_config(path: Path) -> dict[str, Any]:
             raise UsageError(path, f"has {name}, which is no option of bidsmask", advice)
         values[name] = config_value(path, fields[name], value)
     return values
-
-
-def config_value(path: Path, one: dataclasses.Field[Any], value: Any) -> Any:
-    """Return a value of a TOML file as its field wants it."""
-    kind, choices = one.metadata["kind"], one.metadata["choices"]
-    many = isinstance(one.default, tuple)
-    items = value if many and isinstance(value, list) else [value]
-    wanted = (int, float) if kind is float else (str,) if kind is Path else (kind,)
-    for item in items:
-        is_flag_for_number = isinstance(item, bool) and kind is not bool
-        if not isinstance(item, wanted) or is_flag_for_number:
-            raise UsageError(
-                path, f"sets {one.name} to {item!r}, but it takes {kind.__name__.lower()}"
-            )
-        if choices and item not in choices:
-            raise UsageError(
-                path, f"sets {one.name} to {item!r}", f"It is one of {', '.join(choices)}."
-            )
-    made = tuple(kind(item) for item in items)
-    return made if many else made[0]
 
 
 def config_text(options: Options) -> str:
@@ -221,6 +195,9 @@ def normalised(options: Options) -> Options:
         "atlas": tuple(whole_atlas(text) for text in options.atlas),
         "maps": tuple(whole_atlas(text) for text in options.maps),
         "seeds": tuple(here / path for path in options.seeds),
+        "confounds": tuple(
+            str(here / one) if one.endswith(".toml") else one for one in options.confounds
+        ),
         "region_statistic": tuple(dict.fromkeys(options.region_statistic)),
         "participant_label": cut(options.participant_label, "sub-"),
         "session_label": cut(options.session_label, "ses-"),
@@ -233,12 +210,9 @@ def normalised(options: Options) -> Options:
         changes["mask_only"] = True
     if options.mask_only or options.datatype == "anat" or options.analysis_level == "group":
         return dataclasses.replace(options, **changes)
-    if options.filter is None:
-        has_cut_off = options.high_pass is not None or options.low_pass is not None
-        changes["filter"] = "butterworth" if has_cut_off else "none"
     if options.voxels is None:
         changes["voxels"] = not (options.atlas or options.maps or options.seeds)
-    return dataclasses.replace(options, **changes)
+    return with_filter(dataclasses.replace(options, **changes))
 
 
 def whole_atlas(text: str) -> str:

@@ -6,6 +6,7 @@ What the cleaning asks of its numbers, `cleaning/` checks itself.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import os
 from pathlib import Path
@@ -18,11 +19,10 @@ from bidsmask.app.options import (
     SHORTEST_T_R_S,
     SIGNALS,
     Options,
-    censors_by_motion,
     flag,
     n_compcor,
 )
-from bidsmask.app.words import COMPCOR, CORRELATIONS
+from bidsmask.app.words import CONFOUNDS, CORRELATIONS
 from bidsmask.errors import (
     BidsmaskError,
     MissingInput,
@@ -240,9 +240,6 @@ def confounds_problems(options: Options) -> list[BidsmaskError]:
     """Return what is wrong with the choice of confounds and of volumes."""
     found: list[BidsmaskError] = []
     if options.n_compcor is not None:
-        if not set(COMPCOR) & set(options.confounds):
-            problem = "does nothing without --confounds acompcor or tcompcor"
-            found.append(UsageError("--n-compcor", problem))
         try:
             n_compcor(options.n_compcor)
         except ValueError:
@@ -257,14 +254,14 @@ def confounds_problems(options: Options) -> list[BidsmaskError]:
         found.append(
             UsageError(f"--dummy-scans {options.dummy_scans}", "is no number", "Give N or auto.")
         )
-    if options.min_segment and not censors_by_motion(options):
-        found.append(
-            UsageError(
-                "--min-segment",
-                "does nothing where no volume is censored for motion",
-                "Give --fd-threshold, --dvars-threshold or --confounds scrubbing.",
-            )
-        )
+    if options.motion_filter_hz and options.motion_filter == "none":
+        found.append(UsageError("--motion-filter-hz", "does nothing without --motion-filter"))
+    for name in options.confounds:
+        if name not in CONFOUNDS and not name.endswith(".toml"):
+            near = difflib.get_close_matches(name, CONFOUNDS, n=2, cutoff=0.4) or CONFOUNDS
+            problem = "is no strategy and no .toml file"
+            advice = f"It is one of {', '.join(near)}."
+            found.append(UsageError(f"--confounds {name}", problem, advice))
     return found
 
 

@@ -6,7 +6,7 @@ Options does not hold, no flag can say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,7 @@ from bidsmask.app.words import (
 if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
     from bidsmask.cleaning.cleaning import Scale
     from bidsmask.cleaning.filter import Kind, Padding
+    from bidsmask.cleaning.motion import MotionKind
 
 LEVELS = ("participant", "group")
 # Folders of the images that each choice means.
@@ -234,11 +235,16 @@ class Options:
     format: str = option("tsv", "of the signals", group=SIGNALS, choices=("tsv", "tsv.gz"))
 
     confounds: tuple[str, ...] = option(
-        ("simple",), "strategies; each is written", group=CLEANING, choices=CONFOUNDS
+        ("simple",),
+        f"strategies, each of which is written: {', '.join(CONFOUNDS)}; or a TOML file of columns "
+        "and of these options",
+        group=CLEANING,
+        metavar="NAME|TOML",
     )
     confounds_columns: tuple[str, ...] = option(
         (),
-        "more columns of the confounds table, by name or pattern",
+        "more columns of the confounds table: a name, a pattern (rot_*), a regular expression "
+        "(/csf|rot_./), derivative(…) or square(…) of any",
         group=CLEANING,
         metavar="NAME",
     )
@@ -275,6 +281,23 @@ class Options:
         group=CLEANING,
         kind=int,
         metavar="N",
+    )
+    use_outlier_columns: bool = option(
+        False,
+        "censor the volumes that fMRIPrep's own columns name: motion_outlier, "
+        "non_steady_state_outlier",
+        group=CLEANING,
+    )
+    motion_filter: MotionKind | Literal["none"] = option(
+        "none",
+        "what is taken out of the six motion parameters before the displacement is computed that "
+        "censors, as for breathing in fast sequences: what is faster than one cut-off, or between "
+        "two",
+        group=CLEANING,
+        choices=("none", "lowpass", "notch"),
+    )
+    motion_filter_hz: tuple[float, ...] = option(
+        (), "its cut-off, or its two, Hz", group=CLEANING, kind=float, metavar="HZ"
     )
     dummy_scans: str = option(
         "auto",
@@ -361,10 +384,12 @@ class Options:
         return DATATYPES[self.datatype]
 
 
-def censors_by_motion(options: Options) -> bool:
-    """Return whether volumes are censored for motion."""
-    thresholds = (options.fd_threshold, options.dvars_threshold)
-    return "scrubbing" in options.confounds or any(value is not None for value in thresholds)
+def with_filter(options: Options) -> Options:
+    """Return the options with the filter that cut-offs imply, where none is named."""
+    if options.filter is not None:
+        return options
+    has_cut_off = options.high_pass is not None or options.low_pass is not None
+    return replace(options, filter="butterworth" if has_cut_off else "none")
 
 
 def n_compcor(text: str) -> int | float | Literal["all"]:

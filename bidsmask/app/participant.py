@@ -268,6 +268,10 @@ class Work:
         )
         if preparation.trials is not None:
             table = label_volumes(table, preparation.trials, self.job.options.trial_delay or 0.0)
+        filtered_mm = plan.censoring.filtered_displacement_mm
+        if filtered_mm is not None:
+            after = list(table.columns).index("framewise_displacement") + 1
+            table.insert(after, "filtered_framewise_displacement", filtered_mm)
         sidecar = sidecars.volumes_sidecar(self.job, preparation, plan)
         self.publish(plan.volumes, [table_bytes(table)], sidecar)
 

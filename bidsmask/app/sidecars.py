@@ -15,6 +15,7 @@ from bidsmask.app.job import Job
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.app.timing import start_time
+from bidsmask.cleaning.censoring import Thresholds
 from bidsmask.cleaning.filter import ORDER, TemporalFilter
 from bidsmask.cleaning.operator import Cleaned
 from bidsmask.cleaning.strategies import ConfoundsStrategy
@@ -193,6 +194,11 @@ def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> d
     """Return what is said of the table of volumes."""
     run, thresholds = job.run, plan.choice.thresholds
     sources = [path for path in (run.confounds, run.events) if path]
+    moved, filtered = "Framewise displacement", {}
+    if thresholds.motion_filter is not None:
+        moved = "Framewise displacement of filtered parameters"
+        about = "As framewise_displacement, of the six parameters after MotionFilter."
+        filtered = {"filtered_framewise_displacement": {"Description": about, "Units": "mm"}}
     return {
         "Description": "One row per volume of the run.",
         "Sources": [job.dataset.uri(path) for path in sources],
@@ -206,19 +212,16 @@ def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> d
             "Description": "Why a volume is censored; more than one are joined by +.",
             "Levels": {
                 "non-steady-state": "The scanner had not reached its steady state.",
-                "fd": "Framewise displacement above the threshold.",
+                "fd": f"{moved} above the threshold.",
                 "dvars": "Standardised DVARS above the threshold.",
+                "outlier": "Named by a column motion_outlier… of the preprocessing.",
                 "segment": "In a stretch of too few volumes between censored ones.",
             },
         },
         "framewise_displacement": {"Description": "Power et al. 2012.", "Units": "mm"},
+        **filtered,
         "std_dvars": {"Description": "Standardised DVARS."},
-        "Thresholds": {
-            "FramewiseDisplacement": thresholds.fd_mm,
-            "StandardisedDVARS": thresholds.std_dvars,
-            "MinSegment": thresholds.min_segment,
-            "DummyScans": thresholds.dummy_scans,
-        },
+        "Thresholds": censoring_keys(thresholds),
         "Fingerprint": plan.volumes.fingerprint,
     }
 
@@ -288,12 +291,7 @@ def signals_sidecar(
             "Filter": filter_keys(choice.cleaning.filter),
             "Detrend": choice.cleaning.detrend,
             "Standardize": choice.cleaning.standardize,
-            "Censoring": {
-                "FramewiseDisplacement": choice.thresholds.fd_mm,
-                "StandardisedDVARS": choice.thresholds.std_dvars,
-                "MinSegment": choice.thresholds.min_segment,
-                "DummyScans": choice.thresholds.dummy_scans,
-            },
+            "Censoring": censoring_keys(choice.thresholds),
         },
         "DegreesOfFreedom": asdict(operator.freedom),
         "MeanFramewiseDisplacement": displacement,
@@ -302,6 +300,19 @@ def signals_sidecar(
         "NonFiniteValues": raw.n_nonfinite,
         "SoftwareVersions": software_versions(),
         "Fingerprint": product.fingerprint,
+    }
+
+
+def censoring_keys(thresholds: Thresholds) -> dict[str, Any]:
+    """Return what censors volumes."""
+    chosen = thresholds.motion_filter
+    return {
+        "FramewiseDisplacement": thresholds.fd_mm,
+        "MotionFilter": {"Kind": chosen.kind, "CutOffs": list(chosen.hz)} if chosen else None,
+        "StandardisedDVARS": thresholds.std_dvars,
+        "OutlierColumns": thresholds.use_outlier_columns,
+        "MinSegment": thresholds.min_segment,
+        "DummyScans": thresholds.dummy_scans,
     }
 
 

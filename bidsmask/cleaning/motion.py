@@ -20,6 +20,7 @@ from bidsmask.cleaning.filter import TemporalFilter, butterworth, check_filter
 from bidsmask.cleaning.table import FloatArray, numbers, require
 from bidsmask.errors import UsageError
 
+MotionKind = Literal["lowpass", "notch"]
 # Power et al. 2012: an angle counts as what it moves at the surface of a sphere of this radius.
 HEAD_RADIUS_MM = 50.0
 
@@ -44,7 +45,7 @@ class MotionFilter:
         If these are not the cut-offs of the kind, in the words of the command line.
     """
 
-    kind: Literal["lowpass", "notch"]
+    kind: MotionKind
     hz: tuple[float, ...]
 
     def __post_init__(self) -> None:

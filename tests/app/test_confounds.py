@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from bidsmask.app import participant
-from tests.make_app import Written, image_of, run_app, zscored
+from bidsmask.cleaning.motion import MOTION, displacement
+from tests.make_app import Written, image_of, regressed, run_app
 from tests.make_images import write_image
-from tests.make_runs import SHAPE, SPACE, SmallRun, brain, write_atlas, write_dataset, write_run
+from tests.make_runs import SHAPE, SPACE, SmallRun, in_brain, write_atlas, write_dataset, write_run
 from tests.make_trees import DERIVATIVE
 
 STEM = "sub-01_task-rest"
@@ -40,18 +41,6 @@ def other_dataset(root: Path, name: str = "tedana") -> Path:
 def write_table(path: Path, **columns: object) -> Path:
     pd.DataFrame(columns).to_csv(path, sep="\t", index=False)
     return path
-
-
-def regressed(values: np.ndarray, confounds: np.ndarray) -> np.ndarray:
-    """Return z-scored signals less a line and confounds, by least squares."""
-    line = np.column_stack([np.ones(len(values)), np.arange(len(values))])
-    design = np.column_stack([line, confounds])
-    return zscored(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
-
-
-def in_brain(stored: np.ndarray) -> np.ndarray:
-    """Return the series of the voxels of the small runs' brain, volumes x voxels."""
-    return stored[brain()].T.astype(float)
 
 
 # ICA-AROMA
@@ -252,3 +241,59 @@ def test_runs_keep_their_own_way_of_aroma(tmp_path: Path) -> None:
         for stem in (STEM, "sub-01_task-nback")
     ]
     assert [one["Cleaning"]["Aroma"] for one in ways] == ["denoised series", "columns"]
+
+
+# What censors
+
+
+def test_filtered_displacement_censors_and_stands_in_the_table_of_volumes(tmp_path: Path) -> None:
+    [run] = write_dataset(tmp_path / "in", t_r_s=0.8, n_volumes=120)
+    breath = 0.6 * np.sin(2 * np.pi * 0.3 * 0.8 * np.arange(120))
+    table = run.table().assign(**dict.fromkeys(MOTION, 0.0)).assign(trans_y=breath)
+    table.loc[60:, "trans_z"] = 2.0
+    table["framewise_displacement"] = displacement(table[list(MOTION)].to_numpy()).round(6)
+    run.write_table(table)
+    words = ("--confounds", "none", "--fd-threshold", "0.5")
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 0
+    filtered = (*words, "--motion-filter", "notch", "--motion-filter-hz", "0.2", "0.4")
+    assert run_app(tmp_path / "in", tmp_path / "out", *filtered) == 0
+    ours = written(tmp_path / "out")
+    assert (~ours.kept("noneFD05")).sum() > 60
+    volumes = ours.volumes("noneFD05MNOTCH02to04")
+    assert 1 <= (~volumes["kept"]).sum() <= 7
+    assert not volumes["kept"][60]
+    columns = list(volumes.columns)
+    assert columns.index("filtered_framewise_displacement") == columns.index("reason") + 2
+    above = volumes["filtered_framewise_displacement"] > 0.5
+    assert (above == ~volumes["kept"]).all()
+    np.testing.assert_allclose(
+        volumes["framewise_displacement"][1:], table["framewise_displacement"][1:]
+    )
+    told = ours.sidecar("seg-voxels_desc-noneFD05MNOTCH02to04_timeseries.json")["Cleaning"]
+    assert told["Censoring"]["MotionFilter"] == {"Kind": "notch", "CutOffs": [0.2, 0.4]}
+    path = ours.folder / f"{STEM}_desc-noneFD05MNOTCH02to04_volumes.json"
+    sidecar = json.loads(path.read_text())
+    assert "filtered parameters" in sidecar["reason"]["Levels"]["fd"]
+    assert sidecar["Thresholds"] == told["Censoring"]
+    assert "filtered_framewise_displacement" not in ours.volumes("noneFD05")
+
+
+def test_own_columns_of_outliers_censor_in_a_run(tmp_path: Path) -> None:
+    run = only_run(tmp_path)
+    flags = {
+        f"motion_outlier0{i}": (np.arange(40) == at).astype(int) for i, at in ((0, 9), (1, 30))
+    }
+    run.write_table(run.table().assign(**flags))
+    assert run_app(tmp_path / "in", tmp_path / "out", "--use-outlier-columns") == 0
+    volumes = written(tmp_path / "out").volumes("simpleOUTLIERS")
+    assert volumes.index[~volumes["kept"]].tolist() == [9, 30]
+    assert set(volumes["reason"].dropna()) == {"outlier"}
+
+
+def test_breathing_faster_than_the_run_can_hold_is_an_error_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_run(tmp_path)
+    words = ("--confounds", "scrubbing", "--motion-filter", "lowpass", "--motion-filter-hz", "0.3")
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 65
+    assert "no frequencies from 0.25 Hz on" in " ".join(capsys.readouterr().err.split())

@@ -71,6 +71,9 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "fd_threshold": (["0.2"], []),
     "dvars_threshold": (["1.5"], []),
     "min_segment": (["5"], ["--fd-threshold", "0.5"]),
+    "use_outlier_columns": ([], []),
+    "motion_filter": (["lowpass"], ["--motion-filter-hz", ".1", "--fd-threshold", ".5"]),
+    "motion_filter_hz": ([".2", ".4"], ["--motion-filter", "notch", "--fd-threshold", ".5"]),
     "dummy_scans": (["4"], []),
     "min_volumes": (["50"], []),
     "min_seconds": (["240.5"], []),
@@ -168,7 +171,6 @@ def test_what_is_not_said_is_decided_once():
         ["--fd", "0.2"],  # no abbreviations
         ["--fd-threshold", "much"],
         ["--n-procs", "1.5"],
-        ["--confounds", "simplest"],
         ["--confounds"],
         ["--mask-strategy", "otsu2"],
         ["--format", "csv"],
@@ -239,6 +241,14 @@ def test_an_unknown_level_has_its_own_exit_code():
         (["--dummy-scans", "-1"], "is no number"),
         (["--dummy-scans", "few"], "is no number"),
         (["--min-segment", "5"], "does nothing where no volume is censored"),
+        (["--confounds", "simplest"], "is no strategy and no .toml file. It is one of simple"),
+        (["--motion-filter-hz", ".1"], "does nothing without --motion-filter"),
+        (["--motion-filter", "notch"], "does nothing where no volume is censored for displ"),
+        (
+            ["--motion-filter", "notch", "--fd-threshold", ".5"],
+            "--motion-filter notch has no cut-off. Give the lower and the higher, Hz",
+        ),
+        (["--confounds-columns", "cube(csf)"], "--confounds-columns has cube(csf), but of"),
         (["--mask-only", "--atlas", "a"], "--atlas does nothing beside --mask-only"),
         (["--radius", "5"], "--radius does nothing without --seeds"),
         (["--seeds", "a", "--radius", "-1"], "--radius -1 is no radius"),
@@ -374,7 +384,7 @@ def test_the_command_line_goes_before_the_file(tmp_path):
         ("detrend = 1", "sets detrend to 1, but it takes bool"),
         ("verbose = true", "sets verbose to True, but it takes int"),
         ("verbose = -1", "--verbose -1 is no number"),
-        ("confounds = ['simplest']", "sets confounds to 'simplest'"),
+        ("confounds = ['simplest']", "--confounds simplest is no strategy and no .toml file"),
         ("confounds = [['none']]", "sets confounds to"),
         ("fd_threshold = [0.2]", "sets fd_threshold to"),
         ("mask_strategy = 'best'", "It is one of auto, derivative"),
@@ -416,6 +426,9 @@ cleaning_fields = {
     "fd_threshold": amounts,
     "dvars_threshold": amounts,
     "min_segment": counts,
+    "use_outlier_columns": st.booleans(),
+    "motion_filter": st.sampled_from(["none", "lowpass", "notch"]),
+    "motion_filter_hz": st.sampled_from([(), (0.1,), (0.2,), (0.1, 0.2), (0.1, 0.25), (0.11, 2.0)]),
     "dummy_scans": st.one_of(st.just("auto"), st.integers(0, 50).map(str), st.just("05")),
     "filter": st.sampled_from(["none", "butterworth", "cosine", "regression"]),
     "high_pass": amounts,
@@ -462,7 +475,7 @@ def test_two_sets_of_choices_never_share_a_name(values, band, changed, data):
     values |= band
     if values["n_compcor"] is not None:
         values["confounds"] = (data.draw(st.sampled_from(COMPCOR)),)
-    if values["min_segment"]:
+    if values["min_segment"] or values["motion_filter"] != "none":
         values["fd_threshold"] = values["fd_threshold"] or 0.5
     others = values | {name: data.draw(cleaning_fields[name]) for name in changed}
     (first, one), (second, other) = made(values), made(others)
@@ -497,6 +510,11 @@ def test_two_numbers_never_share_a_name(field):
         (["--confounds", "acompcor", "--n-compcor", "05"], "acompcorCC5"),
         (["--confounds", "acompcor", "--n-compcor", "5e-1"], "acompcorCC05"),
         (["--confounds", "tcompcor", "--n-compcor", "5"], "tcompcorCC5"),
+        (["--use-outlier-columns"], "simpleOUTLIERS"),
+        (
+            ["--fd-threshold", ".5", "--motion-filter", "notch", "--motion-filter-hz", ".2", ".4"],
+            "simpleFD05MNOTCH02to04",
+        ),
     ],
 )
 def test_names_tell_what_was_changed(words, name):
