@@ -128,10 +128,9 @@ def _named(signals: SignalsTable, key: str) -> Path | None:
     uri = signals.metadata.get(key)
     if not isinstance(uri, str):
         return None
-    root = _root(signals.path)
-    place = root / unquote(uri.removeprefix("bids::"))
-    if not uri.startswith("bids::") or not place.resolve().is_relative_to(root.resolve()):
-        problem = f"names {uri!r} as its {key}, which is no file of the dataset"
+    place = _place(uri, _root(signals.path))
+    if place is None:
+        problem = f"names {uri[:200]!r} as its {key}, which is no file of the dataset"
         raise UnusableTable(sidecar_of(signals.path), problem, _GIVE)
     # A table that was copied has its files beside it.
     for path in (place, signals.path.with_name(place.name)):
@@ -139,6 +138,17 @@ def _named(signals: SignalsTable, key: str) -> Path | None:
             return path
     problem = f"is not there, but {signals.path.name} names it as its {key}"
     raise MissingInput(str(place), problem, "Put it there, or make the table anew.")
+
+
+def _place(uri: str, root: Path) -> Path | None:
+    """Return where a BIDS URI of a dataset leads; None where it leads out of it, or nowhere."""
+    try:
+        place = root / unquote(uri.removeprefix("bids::"))
+        is_inside = place.resolve().is_relative_to(root.resolve())
+        place.exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a null byte
+        return None
+    return place if is_inside and uri.startswith("bids::") and place.name else None
 
 
 def _root(path: Path) -> Path:

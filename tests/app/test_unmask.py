@@ -269,10 +269,11 @@ def test_other_maps_than_those_that_were_fitted_are_refused(out, tmp_path, capsy
 def test_a_file_outside_of_the_dataset_is_no_map(out, tmp_path, capsys):
     sidecar = out / f"{SIGNALS}.json"
     said = json.loads(sidecar.read_text())
-    for uri in ("bids::../../secret_dseg.nii.gz", "/etc/passwd", "bids:raw:sub-01/a.nii.gz"):
+    outside = ("bids::../../secret_dseg.nii.gz", "/etc/passwd", "bids:raw:sub-01/a.nii.gz")
+    for uri in (*outside, "bids::\0", "bids::" + 300 * "a"):
         sidecar.write_text(json.dumps({**said, "ColumnMap": uri}))
         assert run(out / f"{SIGNALS}.tsv", tmp_path / "a.nii.gz") == 65
-        assert f"names {uri!r} as its ColumnMap" in capsys.readouterr().err
+        assert f"names {uri[:200]!r} as its ColumnMap" in capsys.readouterr().err
 
 
 # Tables that a hand has been at
