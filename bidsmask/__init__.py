@@ -15,7 +15,11 @@ _REGIONS = "bidsmask.maskers.regions"
 _FMRIPREP = "bidsmask.maskers.fmriprep"
 _PLACES = {
     "MultiNiftiMasker": "bidsmask.maskers.multi_nifti_masker",
+    "NiftiLabelsMasker": "bidsmask.maskers.labels",
+    "NiftiMapsMasker": "bidsmask.maskers.maps",
     "NiftiMasker": "bidsmask.maskers.nifti_masker",
+    "NiftiSpheresMasker": "bidsmask.maskers.spheres",
+    "RegionExtractor": "bidsmask.maskers.region_extractor",
     "apply_mask": _APPLY,
     "average_trials": "bidsmask.maskers.trials",
     "compute_background_mask": _MASKING,

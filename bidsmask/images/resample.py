@@ -65,7 +65,9 @@ def resample_nearest_within(
     return moved
 
 
-def linear_weights(source: Grid, target: Grid, ijk: npt.NDArray[np.intp]) -> sparse.csr_array:
+def linear_weights(
+    source: Grid, target: Grid, ijk: npt.NDArray[np.intp], *, within: bool = False
+) -> sparse.csr_array:
     """Return the matrix that moves values linearly to some voxels of another grid.
 
     Parameters
@@ -74,14 +76,15 @@ def linear_weights(source: Grid, target: Grid, ijk: npt.NDArray[np.intp]) -> spa
         Where the values are, and where they are wanted.
     ijk : (n_voxels, 3) int array
         Voxels of the target.
+    within : bool
+        Cut values off at the outermost voxel centres of the source, as nilearn's
+        `resample_img(interpolation="linear")`, but not what lies there but for rounding, by
+        which it can lose a whole plane. Else they fall to 0 within a voxel beyond.
 
     Returns
     -------
     (n_voxels, source.n_voxels) sparse array
-        Weights of the voxels of the source in file order (i fastest). Beyond its outermost
-        voxel centres values fall to 0 within a voxel, where nilearn's
-        `resample_img(interpolation="linear")` cuts them off at once, and a rounding error can
-        take away a whole plane.
+        Weights of the voxels of the source in file order (i fastest).
     """
     shape = (len(ijk), source.n_voxels)
     rows = np.arange(len(ijk))
@@ -89,11 +92,13 @@ def linear_weights(source: Grid, target: Grid, ijk: npt.NDArray[np.intp]) -> spa
     exact = ijk @ to_source[:3, :3].T + to_source[:3, 3]
     low = np.floor(exact)
     share = exact - low
+    is_in = (exact > -ON_CENTRE) & (exact < np.array(source.shape) - 1 + ON_CENTRE)
+    is_wanted = is_in.all(axis=1) if within else np.ones(len(ijk), bool)
     moving = sparse.csr_array(shape)
     for corner in product((0, 1), repeat=3):
         near = (low + corner).astype(np.intp)
         weights = np.where(corner, share, 1 - share).prod(axis=1)
-        used = ((near >= 0) & (near < source.shape)).all(axis=1) & (weights > 0)
+        used = ((near >= 0) & (near < source.shape)).all(axis=1) & (weights > 0) & is_wanted
         places = flat_indices(near[used], source.shape)
         moving = moving + sparse.csr_array((weights[used], (rows[used], places)), shape)
     return moving

@@ -1,9 +1,10 @@
 """The estimator that all maskers grow from: images in, signals out, by way of scikit-learn.
 
 What is common stands here: parameters, images of every kind, confounds, cleaning, memory, and the
-way through scikit-learn. A masker adds what it is about, by four methods:
+way through scikit-learn. A masker adds what it is about, by four methods, or five:
 
 - `_fit(series)` learns: it sets the attributes with a `_` at their end, `n_elements_` among them.
+- `_adapt(series)` settles what the images to transform decide.
 - `_extraction(series)` gives the volumes and the Extractor that turns them into rows.
 - `_unmasked(signals)` is the way back: from rows to values on a grid.
 - `get_feature_names_out()` names the columns.
@@ -31,9 +32,11 @@ from bidsmask.maskers.cleaning import TimeSteps, clean_signals
 from bidsmask.maskers.confounds import Confounds, SampleMask
 from bidsmask.maskers.high_variance import high_variance_confounds
 from bidsmask.maskers.memory import as_memory, content_of, remember
+from bidsmask.maskers.parameters import asked_dtype
 from bidsmask.maskers.prepared import Prepared, smoothing_widths
 from bidsmask.maskers.report import Layer, Report, build_report
 from bidsmask.maskers.series import ImageLike, Series, as_series
+from bidsmask.maskers.tags import ImageTags
 from bidsmask.signals.extract import extract
 from bidsmask.signals.extractor import Extractor
 
@@ -80,6 +83,9 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
     @abstractmethod
     def _fit(self, series: Series | None) -> None:
         """Learn from the images, if there are any; `mask_img_` is there already."""
+
+    def _adapt(self, series: Series) -> None:
+        """Settle what only the images to transform can tell: which columns there are."""
 
     @abstractmethod
     def _extraction(self, series: Series) -> tuple[Prepared, Extractor]:
@@ -174,7 +180,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
 
         Returns
         -------
-        (n_kept, n_elements_) array; (n_elements_,) for a 3D image
+        (n_kept, n_elements_) array; (n_elements_,) for a 3D image, or () of a single column
             A table where `set_output` asks for one.
 
         Raises
@@ -226,7 +232,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
 
         Returns
         -------
-        (n_kept, n_elements_) array; (n_elements_,) for a 3D image
+        (n_kept, n_elements_) array; (n_elements_,) for a 3D image, or () of a single column
         """
         check_is_fitted(self)
         series = self._series(imgs)
@@ -236,11 +242,11 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
                 "has incompatible dimensionality: 4D images in a list, where 3D ones are needed",
                 "Give one image at a time, or a MultiNiftiMasker the list.",
             )
-        self._say(f"Loading data from {series.where}")
+        self._adapt(series)
         key = ("signals", content_of(series), self._state(), content_of([confounds, sample_mask]))
         signals = self._remember(key, lambda: self._signals(series, confounds, sample_mask))
         is_table = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
-        return signals if series.is_series or is_table != "default" else signals[0]
+        return signals if series.is_series or is_table != "default" else np.squeeze(signals[0])
 
     def inverse_transform(self, X: Any) -> Any:
         """Return an image of signals; what was cleaned away does not come back.
@@ -275,7 +281,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
             signals = signals.astype(kind)
         self._say("Computing image from signals")
         values, grid = self._unmasked(np.atleast_2d(signals))
-        kind = self._kind(signals.dtype, integers_as=np.int32) or signals.dtype
+        kind = asked_dtype(self.dtype, signals.dtype, np.int32) or signals.dtype
         values = values.astype(kind, copy=False)
         return self._space().image_of(values if signals.ndim == 2 else values[..., 0], grid)
 
@@ -304,7 +310,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.estimator_type = "masker"
-        tags.input_tags.two_d_array = False
+        tags.input_tags = ImageTags()
         return tags
 
     # The report
@@ -316,11 +322,9 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
 
         Parameters
         ----------
-        engine
-            Without effect: the pictures are made here.
         title : str, optional
             Of the page; by default the masker's name.
-        **kwargs
+        engine, **kwargs
             Without effect; there for nilearn's `displayed_maps` and the like.
 
         Returns
@@ -355,7 +359,9 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
     # Steps
 
     def _series(self, imgs: Images) -> Series:
-        return as_series(imgs)
+        series = as_series(imgs)
+        self._say(f"Loading data from {series.where}")
+        return series
 
     def _loaded_mask(self) -> Any:
         series = as_series(self.mask_img)
@@ -377,21 +383,13 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
             is_absolute=is_plain,
             smooth_in=np.float64 if series.dtype == np.float64 else np.float32,
         )
+        if raw.n_nonfinite:
+            message = f"Non-finite values detected. {raw.n_nonfinite} of them count as 0."
+            warnings.warn(message, UserWarning, stacklevel=5)
         self._say("Cleaning extracted signals")
         signals = clean_signals(raw, steps, confounds, sample_mask, self.runs)
-        kind = self._kind(series.dtype) or self._signal_dtype(series)
+        kind = asked_dtype(self.dtype, series.dtype) or self._signal_dtype(series)
         return signals.astype(kind, copy=False)
-
-    def _kind(
-        self, stored: np.dtype[Any], integers_as: type[np.generic] = np.float32
-    ) -> np.dtype[Any] | None:
-        """Return the type that `dtype` asks for; None where it asks for none."""
-        if self.dtype is None:
-            return None
-        if isinstance(self.dtype, str) and self.dtype == "auto":
-            return np.dtype(integers_as if stored.kind == "i" else np.float32)
-        asked: np.dtype[Any] = np.dtype(self.dtype)
-        return asked
 
     def _space(self) -> Series:
         """Return the image whose space that of `inverse_transform` is."""

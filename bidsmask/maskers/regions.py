@@ -142,7 +142,10 @@ def _regions(
         mask=mask,
     )
     if not regions:
-        message = "No region above min_region_size: lower it, or the threshold of the maps."
+        message = (
+            "No supra threshold regions. No region above min_region_size: lower it, or the "
+            "threshold of the maps."
+        )
         warnings.warn(message, UserWarning, stacklevel=3)
         return None, None
     array = map_parts.as_array(regions, series.grid.shape)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import scipy.linalg
 from scipy import sparse
 
 from bidsmask.errors import UnusableImage
-from bidsmask.images.grid import flat_indices
+from bidsmask.images.grid import Grid, flat_indices
 from bidsmask.images.image import open_image
 from bidsmask.images.resample import linear_weights, resample_nearest
 from bidsmask.images.stream import stream
@@ -62,18 +64,48 @@ def read_maps(path: Path, mask: Mask) -> Maps:
         As `stream`.
     """
     image = open_image(path)
-    is_here = image.grid.is_same(mask.grid)
-    moving = None if is_here else linear_weights(image.grid, mask.grid, mask.ijk)
+    volumes = (image.scale(stored) for stored in stream(image))
+    return gather_maps(volumes, image.grid, mask, path)
+
+
+def gather_maps(
+    volumes: Iterable[npt.NDArray[Any]],
+    grid: Grid,
+    mask: Mask,
+    where: str | Path,
+    *,
+    within: bool = False,
+) -> Maps:
+    """Gather maps one by one, moved linearly to the voxels of a mask.
+
+    Parameters
+    ----------
+    volumes : iterable of (n_voxels,) arrays
+        The maps in file order (i fastest). Values that are not finite count as 0.
+    grid : Grid
+        Of the maps.
+    mask : Mask
+    where : str or Path
+        What messages are about.
+    within : bool
+        As of `linear_weights`.
+
+    Raises
+    ------
+    UnusableImage
+        Every value is 0.
+    """
+    is_here = grid.is_same(mask.grid)
+    moving = None if is_here else linear_weights(grid, mask.grid, mask.ijk, within=within)
     needed = flat_indices(mask.ijk, mask.grid.shape) if moving is None else used_columns(moving)
-    column = np.full(image.grid.n_voxels, -1, np.int32)
+    column = np.full(grid.n_voxels, -1, np.int32)
     column[needed] = np.arange(len(needed))
     seen = mask.voxels
     if not is_here:
-        seen = resample_nearest(seen.astype(np.uint8), mask.grid, image.grid) != 0
+        seen = resample_nearest(seen.astype(np.uint8), mask.grid, grid) != 0
     is_seen = seen.ravel(order="F")
     rows, totals, inside = [], [], []
-    for stored in stream(image):
-        values = image.scale(stored)
+    for values in volumes:
         # Of truth values four times as fast as of float32.
         places = np.flatnonzero(values != 0)
         there = values[places].astype(np.float64)
@@ -85,7 +117,7 @@ def read_maps(path: Path, mask: Mask) -> Maps:
         parts = (there[near], column[places[near]], ends)
         rows.append(sparse.csr_array(parts, (1, len(needed))))
     if not any(totals):
-        raise UnusableImage(path, "holds no map: every value is 0", "Is it the right image?")
+        raise UnusableImage(where, "holds no map: every value is 0", "Is it the right image?")
     weights = sparse.csr_array(sparse.vstack(rows, "csr"))
     if moving is not None:
         weights = sparse.csr_array(weights @ narrowed(moving, needed).T)
