@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ EXIT_CODES = {
     130: "interrupted; the same command resumes",
     143: "terminated; the same command resumes",
 }
+
+
+# Of TemplateFlow or of the participant's own; what is there under that name is a path.
+ATLAS_NAME = re.compile(r"[A-Za-z0-9+]+(:[a-z]+-[A-Za-z0-9+]+)*")
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,7 +93,7 @@ def add_argument(group: Any, one: dataclasses.Field[Any]) -> None:
         if one.metadata["choices"]:
             settings["choices"] = one.metadata["choices"]
         if isinstance(one.default, tuple):
-            settings["nargs"] = "+"
+            settings |= {"nargs": "+", "action": "extend"}
     short = [flag for flag in one.metadata["flags"] if not flag.startswith("--")]
     others = [flag for flag in one.metadata["flags"] if flag.startswith("--")]
     group.add_argument(*short, "--" + one.name.replace("_", "-"), *others, **settings)
@@ -216,8 +221,10 @@ def normalised(options: Options) -> Options:
 
 
 def whole_atlas(text: str) -> str:
-    """Return `IMAGE[=TABLE]` with whole paths."""
+    """Return `IMAGE[=TABLE]` or a folder with whole paths, and a name as it is."""
     here = Path.cwd()
+    if ATLAS_NAME.fullmatch(text) and not Path(text.partition(":")[0]).exists():
+        return text
     image, _, table = text.rpartition("=")
     # A file whose own name holds an = is that file.
     if not image or Path(text).exists():

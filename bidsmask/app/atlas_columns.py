@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bidsmask.app.atlases import AtlasChoice, note_regions
+from bidsmask.app.atlas_notes import note_coverage, note_labels, note_names, shown
+from bidsmask.app.atlases import AtlasChoice
 from bidsmask.app.notes import Notes
+from bidsmask.app.options import Options
 from bidsmask.app.preparation import AtlasPlan
 from bidsmask.bids.atlases import RegionColumns, region_columns
 from bidsmask.bids.seeds import Seeds, read_seeds
@@ -19,7 +21,7 @@ from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
 from bidsmask.errors import UnusableTable
 from bidsmask.images.grid import Grid
 from bidsmask.masks.mask import Mask
-from bidsmask.signals.atlas import read_atlas
+from bidsmask.signals.atlas import Atlas, read_atlas
 from bidsmask.signals.extract import RawSignals
 from bidsmask.signals.extractor import Extractor
 from bidsmask.signals.maps import MapExtractor, read_maps
@@ -42,9 +44,12 @@ class AtlasColumns:
     sizes : (n_columns,) int array
         Voxels of each inside the mask.
     coverage : (n_columns,) float64 array
+        NaN for a region that the image does not have.
     labels : (i, j, k) int32 array or None
         On the grid of the run; None for maps.
     regions : Regions or MapExtractor
+    least : float
+        Share that must be covered.
     """
 
     table: pd.DataFrame
@@ -52,6 +57,12 @@ class AtlasColumns:
     coverage: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int32] | None
     regions: Regions | MapExtractor
+    least: float = 0.0
+
+    @property
+    def left_out(self) -> npt.NDArray[np.bool_]:
+        """Columns of which too little is covered, so that their signals are n/a; (n_columns,)."""
+        return self.coverage < self.least
 
     @property
     def names(self) -> list[str]:
@@ -67,29 +78,47 @@ class AtlasColumns:
         return StatisticExtractor(self.regions, cast(Statistic, statistic))
 
 
-def atlas_columns(
-    plan: AtlasPlan, mask: Mask, radius_mm: float | None, notes: Notes
-) -> AtlasColumns:
-    """Read an atlas and move it to the mask of a run."""
+def atlas_columns(plan: AtlasPlan, mask: Mask, options: Options, notes: Notes) -> AtlasColumns:
+    """Read an atlas and move it to the mask of a run; leave out what is covered too little."""
     match plan.choice.kind:
         case "labels":
-            return label_columns(plan, mask, notes)
+            columns = label_columns(plan, mask, notes)
         case "maps":
-            return map_columns(plan, mask, notes)
+            columns = map_columns(plan, mask, notes)
         case "spheres":
-            return sphere_columns(plan, mask, radius_mm, notes)
+            columns = sphere_columns(plan, mask, options.radius, notes)
+    columns = replace(columns, least=options.min_coverage or 0.0)
+    note_coverage(notes, plan.choice, columns.names, columns.coverage, columns.least)
+    return columns
 
 
 def label_columns(plan: AtlasPlan, mask: Mask, notes: Notes) -> AtlasColumns:
     """Return the columns of an image of labels."""
     atlas = read_atlas(plan.choice.image)
+    note_labels(notes, atlas)
+    if plan.choice.is_own:
+        atlas = own_atlas(atlas, plan, notes)
     columns = region_columns(atlas.values.tolist(), plan.names)
-    coverage = atlas.coverage(mask)
-    note_regions(notes, plan.choice, columns, coverage)
+    note_names(notes, plan.choice, columns, plan.names)
     labels = atlas.on(mask.grid)
     regions = Regions.of_labels(labels, atlas.values, mask.voxels)
     table = named_table(atlas.values.tolist(), columns)
-    return AtlasColumns(table, regions.sizes, coverage, labels, regions)
+    return AtlasColumns(table, regions.sizes, atlas.coverage(mask), labels, regions)
+
+
+def own_atlas(atlas: Atlas, plan: AtlasPlan, notes: Notes) -> Atlas:
+    """Return a participant's own labels with all regions of their table, and with no others."""
+    known = sorted(int(label) for label in plan.names if label and float(label).is_integer())
+    unknown = sorted(set(atlas.values.tolist()) - set(known))
+    if unknown:
+        notes.add(
+            "warning",
+            "unnamed-regions",
+            plan.choice.table,
+            f"names no region for {len(unknown)} labels of {atlas.path.name}: {shown(unknown)}",
+            "They are left out, so that the columns are the same for all participants.",
+        )
+    return atlas.of(known)
 
 
 def map_columns(plan: AtlasPlan, mask: Mask, notes: Notes) -> AtlasColumns:
@@ -97,7 +126,7 @@ def map_columns(plan: AtlasPlan, mask: Mask, notes: Notes) -> AtlasColumns:
     maps = read_maps(plan.choice.image, mask)
     indices = range(1, maps.weights.shape[0] + 1)
     columns = region_columns(indices, plan.names)
-    note_regions(notes, plan.choice, columns, maps.coverage)
+    note_names(notes, plan.choice, columns, plan.names)
     extractor = MapExtractor(maps, mask)
     collinear = [columns.names[one] for one in np.flatnonzero(extractor.collinear)]
     if collinear:
@@ -122,7 +151,7 @@ def sphere_columns(
     columns = region_columns(seeds.indices, plan.names)
     regions, wholes = spheres.on(mask.grid, mask.voxels)
     coverage = regions.sizes / wholes
-    note_regions(notes, plan.choice, columns, coverage)
+    note_names(notes, plan.choice, columns, plan.names)
     table = named_table(seeds.indices, columns)
     for axis, values in zip("xyz", spheres.centres_mm.T, strict=True):
         table[axis] = values

@@ -194,6 +194,13 @@ def regions_problems(options: Options) -> list[BidsmaskError]:
         ):
             if value not in (None, False):
                 found.append(UsageError(one, "does nothing without --seeds"))
+    share = options.min_coverage
+    if share is not None and not 0 < share <= 1:
+        problem, advice = "is no share of a region", "Give more than 0, up to 1."
+        found.append(UsageError(f"--min-coverage {share:g}", problem, advice))
+    if share is not None and not (options.atlas or options.maps or options.seeds):
+        problem = "does nothing without --atlas, --maps or --seeds"
+        found.append(UsageError("--min-coverage", problem))
     if options.region_statistic != ("mean",) and not (options.atlas or options.seeds):
         found.append(UsageError("--region-statistic", "does nothing without --atlas or --seeds"))
     if options.connectivity and not (options.atlas or options.maps or options.seeds):

@@ -146,10 +146,11 @@ class Options:
 
     atlas: tuple[str, ...] = option(
         (),
-        "label image whose regions' signals are written; its table of names (TSV or CSV) lies "
-        "beside it under the same name, or is given as IMAGE=TABLE",
+        "labels of regions: an image, with its table of names beside it or as IMAGE=TABLE; "
+        "TemplateFlow's, as NAME[:KEY-LABEL]; a BIDS-Atlas folder, as FOLDER[:KEY-LABEL]; the "
+        "participant's own, aparcaseg or aseg",
         group=SIGNALS,
-        metavar="IMAGE[=TABLE]",
+        metavar="NAME|PATH",
     )
     region_statistic: tuple[str, ...] = option(
         ("mean",),
@@ -159,10 +160,9 @@ class Options:
     )
     maps: tuple[str, ...] = option(
         (),
-        "4D image of probabilistic maps, which are fitted to each volume by least squares; its "
-        "table of names as that of --atlas",
+        "probabilistic maps, fitted to each volume by least squares: a 4D image, or as --atlas",
         group=SIGNALS,
-        metavar="IMAGE[=TABLE]",
+        metavar="NAME|PATH",
     )
     seeds: tuple[Path, ...] = option(
         (),
@@ -181,6 +181,13 @@ class Options:
     )
     allow_overlap: bool = option(
         False, "let spheres share voxels (default: refuse them)", group=SIGNALS
+    )
+    min_coverage: float | None = option(
+        None,
+        "regions of which less than this share lies inside mask and field of view are n/a, 0 to 1",
+        group=SIGNALS,
+        kind=float,
+        metavar="SHARE",
     )
     voxels: bool | None = option(
         None,

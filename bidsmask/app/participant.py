@@ -112,6 +112,8 @@ class SignalsTask:
     products : sequence of Product
     sizes : (n_columns,) int array or None
         Where the columns are the eigenvariates of what is extracted: how many each is of.
+    of_atlas : AtlasColumns or None
+        Whose signals they are; None for voxels.
     """
 
     extractor: Extractor
@@ -119,15 +121,21 @@ class SignalsTask:
     columns: Product
     products: Sequence[Product]
     sizes: npt.NDArray[np.intp] | None = None
+    of_atlas: AtlasColumns | None = None
 
     def clean(
         self, operator: TemporalOperator, raw: RawSignals, *, is_last: bool, n_threads: int
     ) -> Cleaned:
-        """Return the signals after one cleaning, NaN in missing columns."""
+        """Return the signals after one cleaning, NaN in columns that are missing or left out."""
         if self.sizes is not None:
-            return clean_eigenvariates(operator, raw, self.sizes, n_threads)
-        cleaned = clean(operator, raw.values, raw.reference, overwrite=is_last, n_threads=n_threads)
-        cleaned.values[:, self.extractor.missing] = np.nan
+            cleaned = clean_eigenvariates(operator, raw, self.sizes, n_threads)
+        else:
+            values, level = raw.values, raw.reference
+            cleaned = clean(operator, values, level, overwrite=is_last, n_threads=n_threads)
+            cleaned.values[:, self.extractor.missing] = np.nan
+        if self.of_atlas is not None:
+            # Of maps all were in the fit: what one leaves out would end up in the others.
+            cleaned.values[:, self.of_atlas.left_out] = np.nan
         return cleaned
 
 
@@ -293,11 +301,12 @@ class Work:
         """
         if not any(self.is_needed(one) for one in plan.products):
             return None
-        choice, options = plan.choice, self.job.options
-        columns = atlas_columns(plan, mask, options.radius, self.notes)
+        choice = plan.choice
+        columns = atlas_columns(plan, mask, self.job.options, self.notes)
         if self.is_wanted(plan.columns):
+            shared = None if choice.is_own else choice.image
             output = self.job.dataset.output
-            publish_atlas(output, choice.name, choice.image, choice.table, choice.kind)
+            publish_atlas(output, choice.entities, shared, choice.table, choice.kind)
         if plan.labels is not None and columns.labels is not None and self.is_wanted(plan.labels):
             image = nifti_bytes(columns.labels, mask.grid, space=self.space)
             contents = [image, table_bytes(columns.table)]
@@ -360,8 +369,8 @@ class Work:
             for statistic, of_cleanings in plan.signals.items():
                 extractor = columns.extractor(statistic)
                 sizes = columns.sizes if statistic == "eigenvariate" else None
-                task = SignalsTask(extractor, columns.names, plan.columns, of_cleanings, sizes)
-                tasks.append(task)
+                told = (extractor, columns.names, plan.columns, of_cleanings, sizes, columns)
+                tasks.append(SignalsTask(*told))
         return [task for task in tasks if any(map(self.is_needed, task.products))]
 
     def publish_signals(
@@ -378,6 +387,8 @@ class Work:
         sidecar = sidecars.signals_sidecar(
             self.job, self.preparation, plan, product, task.columns, raw, cleaned
         )
+        if task.of_atlas is not None:
+            sidecar |= sidecars.min_coverage(task.of_atlas)
         means, trials = self.preparation.trial_means, self.preparation.trials
         if means is not None and trials is not None:
             series = means.series[product]

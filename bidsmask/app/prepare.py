@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from bidsmask.app.atlas_columns import LEAST_SQUARES, refuse_overlap, spheres_of
-from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_another
+from bidsmask.app.atlas_notes import note_space
+from bidsmask.app.atlases import AtlasChoice, atlas_choices, atlas_requests, refuse_another
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.confounds import material_of
 from bidsmask.app.events import trials_of
@@ -24,9 +25,11 @@ from bidsmask.app.products import Names, fingerprint
 from bidsmask.app.sidecars import spatial
 from bidsmask.app.timing import repetition_time, start_time
 from bidsmask.app.trials import plan_trials
-from bidsmask.bids.atlases import read_region_names
+from bidsmask.bids.atlases import read_names_of
 from bidsmask.bids.inheritance import read_sidecar
+from bidsmask.bids.region_names import Label
 from bidsmask.bids.tables import read_table
+from bidsmask.bids.templates import Template
 from bidsmask.cleaning.censoring import censor
 from bidsmask.cleaning.confounds import select_regressors
 from bidsmask.cleaning.operator import build_operator
@@ -75,9 +78,10 @@ def prepare(job: Job) -> Preparation:
         plan_cleaning(job, choice, image, t_r_s, confounds, inputs, names, notes)
         for choice in cleaning_choices(options)
     )
+    requests = atlas_requests(options.atlas, options.maps, options.seeds)
     atlases = tuple(
         plan_atlas(job, choice, image, cleanings, inputs, names, notes)
-        for choice in atlas_choices(options.atlas, options.maps, options.seeds)
+        for choice in atlas_choices(requests, run, image.grid)
     )
     column_map = names.column_map(fingerprint("column map", inputs.mask))
     trial_means = None
@@ -182,23 +186,19 @@ def plan_atlas(
 ) -> AtlasPlan:
     """Work out one atlas on a run, and refuse one of another space."""
     run = job.run
-    if choice.space and choice.space != run.space:
+    own = Template.of(run.entities)
+    if choice.space.name and not choice.space.fits(own):
         raise GridMismatch(
             choice.image,
-            f"is in the space {choice.space}, but {run.path.name} is in {run.space or 'its own'}",
+            f"is in the space {choice.space}, but {run.path.name} is in {str(own) or 'its own'}",
             f"Leave such runs out with --space {choice.space}, or give an atlas in their space.",
         )
-    if not choice.space:
-        notes.add(
-            "note",
-            "atlas-space-unsaid",
-            choice.image,
-            "does not say its space in its name; it is taken to be that of the runs",
-            "Name it space-…_atlas-… to have that checked.",
-        )
-    known = identity(choice.image)
+    known = made_from = identity(choice.image)
     if not job.options.force:
         refuse_another(choice, known, job.dataset.output)
+    if choice.is_own:
+        known = f"each participant's own {choice.name}"
+    note_space(notes, choice)
     tables = [identity(choice.table)] if choice.table else []
     statistics = job.options.region_statistic if choice.kind != "maps" else (LEAST_SQUARES,)
     if choice.kind == "spheres":
@@ -209,16 +209,18 @@ def plan_atlas(
         n_columns = len(seeds.indices)
         known += f" radius {job.options.radius:g} mm" if job.options.radius is not None else ""
     else:
-        region_names = read_region_names(choice.table) if choice.table else {}
-        n_columns = (
-            open_image(choice.image).n_volumes if choice.kind == "maps" else len(region_names)
-        )
-    labels = fingerprint("atlas", known, tables, inputs.grid, spatial(job))
+        n_maps = open_image(choice.image).n_volumes if choice.kind == "maps" else 0
+        region_names = names_of(choice, n_maps, notes)
+        n_columns = n_maps or len(region_names)
+    labels = fingerprint("atlas", known, made_from, tables, inputs.grid, spatial(job))
     coverage = fingerprint("coverage", labels, inputs.mask)
+    least = job.options.min_coverage
     signals = {
         statistic: tuple(
             names.regions(
-                signals_fingerprint(f"{statistic} {coverage}", job, plan.choice, plan.inputs),
+                signals_fingerprint(
+                    f"{statistic} {coverage} {least}", job, plan.choice, plan.inputs
+                ),
                 plan.choice.name,
                 choice.name,
                 statistic,
@@ -236,3 +238,14 @@ def plan_atlas(
         coverage=names.coverage(coverage, choice.name),
         signals=signals,
     )
+
+
+def names_of(choice: AtlasChoice, n_maps: int, notes: Notes) -> dict[Label, str]:
+    """Return the names of the regions of labels or maps, as far as there is a table."""
+    if choice.table is None:
+        return {}
+    names, is_from_zero = read_names_of(choice.image, choice.table, n_maps)
+    if is_from_zero:
+        problem = "counts from 0 and the image from 1: one was added to each index"
+        notes.add("note", "names-from-zero", choice.table, problem)
+    return names

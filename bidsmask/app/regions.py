@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bidsmask.app.atlases import AtlasChoice, atlas_choices, refuse_missing
+from bidsmask.app.atlases import AtlasChoice, choice_of_path, refuse_doubles, refuse_missing
 from bidsmask.app.region_options import RegionOptions
 from bidsmask.app.sidecars import software_versions
-from bidsmask.bids.atlases import Label, read_region_names, region_columns
+from bidsmask.bids.atlases import region_columns
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.publish import publish_product
+from bidsmask.bids.region_names import Label, read_region_names
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import OutputRefused, UnusableImage, UsageError
 from bidsmask.images.grid import Grid
@@ -85,7 +86,9 @@ def write_regions(options: RegionOptions) -> Iterator[str]:
     MissingInput, UsageError, OutputRefused, DataError, WritingFailed
         What is wrong with the first atlas that cannot be taken apart; those before it are written.
     """
-    plans = [_plan(choice, options) for choice in atlas_choices(options.atlas)]
+    choices = [choice_of_path(text, "labels") for text in options.atlas]
+    refuse_doubles(options.atlas, choices)
+    plans = [_plan(choice, options) for choice in choices]
     for plan in plans:
         _refuse_output(plan, options)
     for plan in plans:
@@ -100,7 +103,7 @@ def write_regions(options: RegionOptions) -> Iterator[str]:
                 "Lower --min-region-size or --threshold; does --mask-file overlap it?",
             )
         table, warnings = _table(found, plan.choice, plan.image.grid)
-        space: Space = "mni" if plan.choice.space.startswith("MNI") else "aligned"
+        space: Space = "mni" if plan.choice.space.name.startswith("MNI") else "aligned"
         data = {
             plan.data: nifti_bytes(found.array, plan.image.grid, space=space),
             plan.table: table_bytes(table),
@@ -253,7 +256,7 @@ def _sidecar(plan: _Plan, options: RegionOptions, n_regions: int) -> dict[str, A
         "Description": f"{whole} The table says which came of what.",
         **{key: path.name for key, path in files.items() if path is not None},
         "AtlasIdentity": identity(plan.choice.image),
-        **({"SpatialReference": plan.choice.space} if plan.choice.space else {}),
+        **({"SpatialReference": str(plan.choice.space)} if plan.choice.space.name else {}),
         "NumberOfRegions": n_regions,
         **{_camel(name): value for name, value in plan.settings.items()},
         "source": {"Description": source},

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 from bidsmask.app.atlas_columns import spheres_of
-from bidsmask.app.atlases import atlas_choices
+from bidsmask.app.atlases import AtlasRequest, atlas_requests
 from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.container import container_of
 from bidsmask.app.execute import Labelled, Resources, execute
@@ -22,7 +22,7 @@ from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
 from bidsmask.app.plan import Step, nothing_selected, select_participants
 from bidsmask.app.turns import Turn, turns
-from bidsmask.bids.atlases import read_region_names
+from bidsmask.bids.atlas_dataset import atlas_images
 from bidsmask.bids.dataset import Dataset, find_dataset
 from bidsmask.bids.description import (
     Origin,
@@ -33,6 +33,7 @@ from bidsmask.bids.description import (
 from bidsmask.bids.locks import remove_leftovers
 from bidsmask.bids.outputs import check_written
 from bidsmask.bids.place import check_output, make_root
+from bidsmask.bids.region_names import read_region_names
 from bidsmask.bids.templates import Template
 from bidsmask.errors import (
     BidsmaskError,
@@ -111,15 +112,23 @@ def check_choices(options: Options) -> None:
     try:
         if options.mask_file is not None:
             open_image(options.mask_file)
-        for atlas in atlas_choices(options.atlas, options.maps, options.seeds):
-            if atlas.kind == "spheres":
-                spheres_of(atlas, options.radius)
-                continue
-            open_image(atlas.image)
-            if atlas.table is not None:
-                read_region_names(atlas.table)
+        for request in atlas_requests(options.atlas, options.maps, options.seeds):
+            check_atlas(request, options)
     except DataError as error:
         raise MissingInput(error.where, error.problem, error.advice) from error
+
+
+def check_atlas(request: AtlasRequest, options: Options) -> None:
+    """Raise DataError where an atlas would be of no use to any run."""
+    choice = request.choice
+    if request.folder is not None:
+        atlas_images(request.folder, request.wanted, request.kind)
+    elif choice is not None and choice.kind == "spheres":
+        spheres_of(choice, options.radius)
+    elif choice is not None:
+        open_image(choice.image)
+        if choice.table is not None:
+            read_region_names(choice.table)
 
 
 def work_through(

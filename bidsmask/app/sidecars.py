@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bidsmask import __version__
+from bidsmask.app.atlas_columns import AtlasColumns
 from bidsmask.app.job import Job
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
 from bidsmask.app.products import Product
@@ -187,6 +188,18 @@ def coverage_sidecar(job: Job, preparation: Preparation, plan: AtlasPlan) -> dic
             "Description": "Share of the region's voxels in the atlas, or of the map's sum, 0 to 1."
         },
         "Fingerprint": plan.coverage.fingerprint,
+    }
+
+
+def min_coverage(columns: AtlasColumns) -> dict[str, Any]:
+    """Return what is said of columns that are n/a for their coverage, where a least is asked."""
+    if not columns.least:
+        return {}
+    names = [name for name, out in zip(columns.names, columns.left_out, strict=True) if out]
+    return {
+        "MinCoverage": columns.least,
+        "ColumnsUnderMinCoverage": len(names),
+        "RegionsUnderMinCoverage": names,
     }
 
 

@@ -1,40 +1,26 @@
-"""The names of an atlas's regions: which table belongs to an image, and what it calls each label.
-
-Names come from the table by index value alone: the order of its rows means nothing.
-"""
+"""Which table belongs to an atlas, what its columns are called, and what an output keeps of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from bidsmask.bids.tables import MISSING, read_lines, read_text
-from bidsmask.errors import MissingInput, UnusableTable
+from bidsmask.bids.entities import Entities
+from bidsmask.bids.region_names import Label, read_region_names
+from bidsmask.errors import MissingInput
 
-Label = int | float
-
-# In the order in which they are looked for. `label` is an index in some tables and a name in
-# others: it is the index only where no other column can be.
-INDEX_COLUMNS = ("index", "id", "value", "label_id", "roi", "number", "component", "label")
-NAME_COLUMNS = (
-    "name",
-    "label",
-    "region",
-    "region_name",
-    "roi_name",
-    "label_name",
-    "structure",
-    "difumo_names",
-)
-_HEMISPHERE_COLUMNS = ("hemisphere", "hemi")
-
-_FORMS = (
-    "Give a TSV or CSV table with the columns `index` and `name`, "
-    "or a text file whose lines are an index and a name."
-)
+AtlasKind = Literal["labels", "maps", "spheres"]
+SUFFIXES: Final[dict[AtlasKind, str]] = {"labels": "dseg", "maps": "probseg", "spheres": "seeds"}
+# What an atlas's name may have beside `atlas-`; the others say where its image lies.
+_OF_NAME: Final = ("atlas", "seg", "scale", "desc")
+# What says where it lies, and on which grid.
+_OF_PLACE: Final = ("tpl", "cohort", "res")
+# TemplateFlow's tables of these count from 0, as FSL does; their labels and volumes from 1.
+_FROM_ZERO: Final = ("HOCPA", "HOCPAL", "HOSPA")
+_NO_REGION: Final = ("background", "unknown", "none")
 
 
 def find_atlas_table(image: Path, given: Path | None = None) -> Path | None:
@@ -83,151 +69,79 @@ def _inherited(image: Path, stem: str) -> Path | None:
     return found if found and shared(found) else None
 
 
-AtlasKind = Literal["labels", "maps", "spheres"]
-_SUFFIXES: dict[AtlasKind, str] = {"labels": "dseg", "maps": "probseg", "spheres": "seeds"}
-
-
-def atlas_copy(output: Path, name: str, file: Path, kind: AtlasKind = "labels") -> Path:
-    """Return where an output keeps the image of an atlas, or its seeds, as it was used."""
-    extension = file.suffix.lower()
-    if kind != "spheres":
-        extension = ".nii.gz" if extension == ".gz" else ".nii"
-    return output / "atlases" / f"atlas-{name}_{_SUFFIXES[kind]}{extension}"
-
-
-def other_copies(output: Path, name: str, kind: AtlasKind) -> list[Path]:
-    """Return the files that an output keeps of atlases of this name, but of another kind."""
-    others = [suffix for one, suffix in _SUFFIXES.items() if one != kind]
-    found = (output / "atlases").glob(f"atlas-{name}_*")
-    return sorted(path for path in found if path.name.split(".")[0].endswith(tuple(others)))
-
-
-def read_region_names(path: Path) -> dict[Label, str]:
-    """Read what a table calls each index.
-
-    A TSV or CSV has a header that names its index column one of `INDEX_COLUMNS` and its name
-    column one of `NAME_COLUMNS`, in any case of letters; or, if its first line starts with a
-    number, no header and these two first. A `.txt` has lines of an index, a name and what else
-    follows, parted by blanks; lines that start with `#` are comments (FreeSurfer's colour
-    tables are such files).
+def read_names_of(image: Path, table: Path, n_maps: int = 0) -> tuple[dict[Label, str], bool]:
+    """Read the names of the regions of an image, whose labels or volumes count from 1.
 
     Parameters
     ----------
-    path : Path
+    image, table : Path
+    n_maps : int
+        Volumes of maps; 0 for labels.
 
     Returns
     -------
-    dict of number to str
-        In the order of the file. Indices that are whole numbers are int, whatever they look
-        like (`1.0`). Tabs, line ends and repeated blanks in a name are one blank. Rows without
-        a name are left out. Names that are not unique in the table, but are with its column
-        `hemisphere`, get that added: `cuneus_L`. Else names may still be double;
-        `region_columns` sees to that.
+    names : dict of number to str
+        By label, or by number of the volume from 1.
+    is_from_zero : bool
+        Whether one was added to each index: tables of maps may count from 0, and those of
+        TemplateFlow's Harvard-Oxford atlases do.
 
     Raises
     ------
     UnusableTable
-        If the file is of another kind, has no such columns, an index that is no number, or
-        one index twice.
+        As `read_region_names`.
     """
-    kind = path.suffix.lower()
-    if kind == ".txt":
-        rows = _text_rows(path)
-    elif kind in (".tsv", ".csv"):
-        rows = _table_rows(path)
-    else:
-        raise UnusableTable(path, f"is no table of region names: {kind or 'no'} suffix", _FORMS)
-    lines: dict[Label, int] = {}
-    names: dict[Label, str] = {}
-    for line, cell, name in rows:
-        index = _index(path, line, cell)
-        if index in lines:
-            problem = f"names index {index} twice: in line {lines[index]} and in line {line}"
-            raise UnusableTable(path, problem, "Keep one of them.")
-        lines[index] = line
-        if name not in ("", MISSING):
-            names[index] = name
-    return names
+    names = read_region_names(table)
+    entities = Entities.parse(image.name)
+    counts_from_zero = "tpl" in entities and entities.get("atlas") in _FROM_ZERO
+    is_from_zero = (
+        names.get(0, "background").lower() not in _NO_REGION
+        and (counts_from_zero or max(names) < n_maps)
+    )  # fmt: skip
+    return {index + is_from_zero: name for index, name in names.items()}, is_from_zero
 
 
-# Line of the file from 1, index as it stands there, name.
-_Row = tuple[int, str, str]
+def atlas_name(entities: Entities) -> str:
+    """Return what an atlas is called: `Schaefer2018100Parcels7Networks`; empty without `atlas-`."""
+    parts = [entities.get(key) or "" for key in _OF_NAME]
+    return "".join(parts) if parts[0] else ""
 
 
-def _text_rows(path: Path) -> list[_Row]:
-    """Return the rows of a text file without header."""
-    rows = []
-    for line, text in enumerate(read_text(path).splitlines(), start=1):
-        cells = text.split()
-        if not cells or cells[0].startswith("#"):
+def atlas_copy(output: Path, entities: Entities, file: Path, kind: AtlasKind = "labels") -> Path:
+    """Return where an output keeps the image of an atlas, its table or its seeds, as used."""
+    extension = file.suffix.lower().replace(".gz", ".nii.gz")
+    return output / "atlases" / entities.name(suffix=SUFFIXES[kind], extension=extension)
+
+
+def conflicting_copies(
+    output: Path, entities: Entities, kind: AtlasKind
+) -> tuple[list[Path], list[Path]]:
+    """Return what an output keeps of atlases of this name: those of its kind and place, and others.
+
+    Parameters
+    ----------
+    output : Path
+    entities : Entities
+        `atlas-`, and as far as is known the place of the image: `tpl-`, `cohort-`, `res-`.
+    kind : {"labels", "maps", "spheres"}
+
+    Returns
+    -------
+    same, others : list of Path
+        Images and seeds. The first must be the very atlas, the second are of another kind.
+    """
+    same: list[Path] = []
+    others: list[Path] = []
+    for path in sorted((output / "atlases").glob(f"*atlas-{entities['atlas']}_*")):
+        found = Entities.parse(path.name)
+        is_table = found.suffix != SUFFIXES["spheres"] and not found.extension.startswith(".nii")
+        if found.get("atlas") != entities["atlas"] or is_table:
             continue
-        if len(cells) < 2:
-            raise UnusableTable(path, f"has no index and name in line {line}: {text!r}", _FORMS)
-        rows.append((line, cells[0], cells[1]))
-    if not rows:
-        raise UnusableTable(path, "is empty")
-    return rows
-
-
-def _table_rows(path: Path) -> list[_Row]:
-    """Return the rows of a TSV or CSV, with or without header."""
-    lines = read_lines(path)
-    first = 0
-    index_column, name_column, hemisphere = 0, 1, None
-    if _number(lines[0][0]) is None:
-        header = [cell.lower() for cell in lines[0]]
-        index_column, name_column = _columns(path, header)
-        hemisphere = next((header.index(c) for c in _HEMISPHERE_COLUMNS if c in header), None)
-        first = 1
-    for line, cells in enumerate(lines[first:], start=first + 1):
-        if len(cells) <= max(index_column, name_column, hemisphere or 0):
-            raise UnusableTable(path, f"has only {len(cells)} cells in line {line}", _FORMS)
-    names = [" ".join(cells[name_column].split()) for cells in lines[first:]]
-    if hemisphere is not None:
-        sides = [cells[hemisphere] for cells in lines[first:]]
-        names = _with_sides(names, sides)
-    return [
-        (line, cells[index_column], name)
-        for line, (cells, name) in enumerate(zip(lines[first:], names, strict=True), first + 1)
-    ]
-
-
-def _columns(path: Path, header: Sequence[str]) -> tuple[int, int]:
-    """Return the positions of index and name."""
-    index = next((column for column in INDEX_COLUMNS if column in header), None)
-    name = next((column for column in NAME_COLUMNS if column in header and column != index), None)
-    if index is None or name is None:
-        wanted = ("index", INDEX_COLUMNS) if index is None else ("name", NAME_COLUMNS)
-        problem = f"has no column for the {wanted[0]} of a region, only {', '.join(header)}"
-        raise UnusableTable(path, problem, f"Name one of its columns {' or '.join(wanted[1])}.")
-    return header.index(index), header.index(name)
-
-
-def _with_sides(names: Sequence[str], sides: Sequence[str]) -> list[str]:
-    """Add the hemisphere to names that stand there more than once."""
-    times = Counter(names)
-    return [
-        f"{name}_{side}" if times[name] > 1 and side not in ("", MISSING) else name
-        for name, side in zip(names, sides, strict=True)
-    ]
-
-
-def _index(path: Path, line: int, cell: str) -> Label:
-    """Return an index as int where it is whole."""
-    number = _number(cell)
-    if number is None:
-        problem = f"has no number as index in line {line}, but {cell!r}"
-        raise UnusableTable(path, problem, "An index is the value of its region in the image.")
-    return int(number) if number.is_integer() else number
-
-
-def _number(cell: str) -> float | None:
-    """Return a cell as a finite number, if it is one."""
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if abs(number) < float("inf") and "_" not in cell else None
+        if found.suffix != SUFFIXES[kind]:
+            others.append(path)
+        elif all(found.get(key) in (None, entities.get(key, found.get(key))) for key in _OF_PLACE):
+            same.append(path)
+    return same, others
 
 
 @dataclass(frozen=True)
@@ -247,12 +161,15 @@ class RegionColumns:
         Whether the table seems to count from 0 what the image counts from 1, as TemplateFlow's
         Harvard-Oxford tables do, so that each name would be that of the next region: index 0
         has a name and the highest label has none, but the one below it has.
+    unused : tuple of numbers
+        What the table names beside the background, and is no label.
     """
 
     names: tuple[str, ...]
     missing: tuple[Label, ...]
     doubled: tuple[str, ...]
     is_shifted: bool
+    unused: tuple[Label, ...] = ()
 
 
 def region_columns(labels: Iterable[Label], names: Mapping[Label, str]) -> RegionColumns:
@@ -284,4 +201,5 @@ def region_columns(labels: Iterable[Label], names: Mapping[Label, str]) -> Regio
         result.append(column)
     highest = max(values, default=0)
     is_shifted = highest not in names and 0 in names and highest - 1 in names
-    return RegionColumns(tuple(result), missing, doubled, is_shifted)
+    unused = tuple(sorted(set(names) - set(values) - {0}))
+    return RegionColumns(tuple(result), missing, doubled, is_shifted, unused)

@@ -13,7 +13,8 @@ from typing import Final
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.file import File
 from bidsmask.bids.folder import Folder
-from bidsmask.bids.inheritance import nearest
+from bidsmask.bids.inheritance import applicable, nearest
+from bidsmask.bids.run import Segmentation
 
 # What a series may have and its companions not: echoes are combined, magnitudes alone kept.
 _COMBINED: Final = ("echo", "part")
@@ -59,6 +60,46 @@ def find_boldref(file: File, folder: Folder) -> Path | None:
         if found:
             return found.path
     return None
+
+
+def find_segmentations(file: File, folder: Folder) -> dict[str, Segmentation]:
+    """Return the participant's own labels in the space of a series, by their `desc-`.
+
+    fMRIPrep writes them beside the series. A series in the space of the T1w also has those of
+    the T1w itself.
+    """
+    found: dict[str, File] = {}
+    if file.entities.get("space") == "T1w":
+        told = _pairs(file.entities, *_OF_A_SPACE)
+        anatomical = [one for one in _labelled(folder, "anat") if "space" not in one.entities]
+        fitting = [one for one in anatomical if _pairs(one.entities, "desc") <= told]
+        found |= {one.entities["desc"]: one for one in fitting}
+    beside = _labelled(folder, file.datatype)
+    for desc in sorted({one.entities["desc"] for one in beside}):
+        own = _companion(file, [one for one in beside if one.entities["desc"] == desc])
+        found |= {desc: own} if own else {}
+    return {
+        desc: Segmentation(image.path, _table_of_labels(image, folder))
+        for desc, image in found.items()
+    }
+
+
+def _labelled(folder: Folder, datatype: str) -> list[File]:
+    """Return the images of labels that have a `desc-`; without one they are tissues."""
+    images = folder.of_suffix(datatype, "dseg")
+    return [one for one in images if one.is_image and "desc" in one.entities]
+
+
+def _table_of_labels(image: File, folder: Folder) -> Path | None:
+    """Return the nearest table of names with the `desc-` of an image of labels."""
+    tables = [
+        one
+        for one in folder.inheritable(image)
+        if (one.entities.suffix, one.entities.extension) == ("dseg", ".tsv")
+        and one.entities.get("desc") == image.entities["desc"]
+    ]
+    fitting = applicable(image.entities, tables)
+    return fitting[-1].path if fitting else None
 
 
 def find_confounds(file: File, folder: Folder) -> Path | None:

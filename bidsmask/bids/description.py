@@ -23,6 +23,7 @@ from bidsmask.bids.dataset import (
     participant_folders,
     read_description,
 )
+from bidsmask.bids.entities import Entities
 from bidsmask.bids.locks import remove_leftovers
 from bidsmask.bids.place import make_root, refusing
 from bidsmask.bids.publish import json_bytes, publish
@@ -199,7 +200,11 @@ def publish_participants(output: Path, origin: Origin) -> list[Finding]:
 
 
 def publish_atlas(
-    output: Path, name: str, image: Path, table: Path | None, kind: AtlasKind = "labels"
+    output: Path,
+    entities: Entities,
+    image: Path | None,
+    table: Path | None,
+    kind: AtlasKind = "labels",
 ) -> None:
     """Keep an atlas as it was used: the very image and table, below `atlases/`.
 
@@ -208,26 +213,25 @@ def publish_atlas(
     Parameters
     ----------
     output : Path
-    name : str
-        The value of the entity: letters, digits and `+`.
+    entities : Entities
+        `atlas-`, and where the image lies: `tpl-`, `cohort-`, `res-`.
     image, table : Path
-        Of the atlas; None for a table that there is not. Of spheres the first is their seeds.
+        Of the atlas; None for a table that there is not, and for labels that each participant
+        has of his own. Of spheres the first is their seeds.
     kind : {"labels", "maps", "spheres"}
     """
     about = {"Name": "Atlases as used", "BIDSVersion": BIDS_VERSION, "DatasetType": "atlas"}
-    copy = atlas_copy(output, name, image, kind)
-    _publish_changed(copy.with_name(DESCRIPTION), json_bytes(about))
-    try:
-        _publish_changed(copy, image.read_bytes())
-        if table is not None:
-            stem = copy.name.split(".")[0]
-            _publish_changed(copy.with_name(stem + table.suffix), table.read_bytes())
-    except OSError as error:
-        raise DamagedFile(image, f"cannot be kept ({error.strerror})") from error
+    _publish_changed(output / "atlases" / DESCRIPTION, json_bytes(about))
+    for file in filter(None, (table, image)):
+        try:
+            _publish_changed(atlas_copy(output, entities, file, kind), file.read_bytes())
+        except OSError as error:
+            raise DamagedFile(file, f"cannot be kept ({error.strerror})") from error
     if kind == "maps":
         return  # no image of maps is written, and the validator wants one for a description
-    description = {"AtlasName": name, "License": "unknown"}
-    _publish_changed(output / f"atlas-{name}_description.json", json_bytes(description))
+    description = {"AtlasName": entities["atlas"], "License": "unknown"}
+    path = output / f"atlas-{entities['atlas']}_description.json"
+    _publish_changed(path, json_bytes(description))
 
 
 def _describe(output: Path, origin: Origin) -> dict[str, Any]:

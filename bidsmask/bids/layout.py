@@ -198,6 +198,7 @@ class _Search:
                 events=events[0] if len(events) == 1 else None,
                 denoised=companions.find_denoised(file, folder),
                 tables=companions.find_tables(file, self.derivatives),
+                segmentations=companions.find_segmentations(file, folder),
             )
         )
 

@@ -11,6 +11,14 @@ from bidsmask.bids.entities import Entities
 
 
 @dataclass(frozen=True)
+class Segmentation:
+    """An image of labels that is a participant's own, and the table of names at the root."""
+
+    image: Path
+    table: Path | None
+
+
+@dataclass(frozen=True)
 class Run:
     """One series of volumes, or one anatomical image, in one space, with its companions.
 
@@ -31,6 +39,8 @@ class Run:
         The same series as ICA-AROMA denoised it.
     tables : tuple of Path
         Tables of the run in all derivatives: of confounds, of components.
+    segmentations : mapping of str to Segmentation
+        By their `desc-`: aparcaseg, aseg. In the space of `path`.
     """
 
     participant: str
@@ -44,6 +54,7 @@ class Run:
     events: Path | None = None
     denoised: Path | None = None
     tables: tuple[Path, ...] = ()
+    segmentations: Mapping[str, Segmentation] = field(default_factory=dict, hash=False)
 
     @property
     def datatype(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsmask.bids.atlases import INDEX_COLUMNS, NAME_COLUMNS, Label
+from bidsmask.bids.region_names import INDEX_COLUMNS, NAME_COLUMNS, Label
 from bidsmask.bids.tables import MISSING, is_number, read_cells
 from bidsmask.errors import UnusableTable
 

@@ -73,6 +73,18 @@ class Template:
             )
         return cls(name, plain_label(label))
 
+    @classmethod
+    def of(cls, entities: Entities) -> Template:
+        """Return the space that a name says, which may be no template; `X+1` is cohort 1 of X."""
+        name, _, cohort = (entities.get("space") or entities.get("tpl") or "").partition("+")
+        return cls(name, plain_label(cohort or entities.get("cohort") or ""))
+
+    def fits(self, other: Template) -> bool:
+        """Return whether both may be one space: a cohort that is not said may be any."""
+        return self.name == other.name and (
+            not self.cohort or not other.cohort or self.cohort == other.cohort
+        )
+
     def __str__(self) -> str:
         return f"{self.name}:cohort-{self.cohort}" if self.cohort else self.name
 
@@ -113,12 +125,12 @@ def find_template_maps(home: Path, template: Template, kind: str, resolution: st
     MissingCompanion
         None was fetched; the advice says how.
     """
-    listed = _list_files(home, template, kind)
+    listed = list_template_files(home, template, kind)
     fetched = sorted(path for path in listed.values() if path is not None)
     if fetched:
         return fetched
-    nearest = _nearest(map(_resolution, listed), resolution)
-    raise _not_fetched(home, [min(name for name in listed if _resolution(name) == nearest)])
+    nearest = nearest_resolution(map(resolution_of, listed), resolution)
+    raise not_fetched(home, [min(name for name in listed if resolution_of(name) == nearest)])
 
 
 def find_template_set(
@@ -144,25 +156,25 @@ def find_template_set(
     MissingCompanion
         Some were not fetched; the advice says how to fetch them all.
     """
-    listed = [_list_files(home, template, kind) for kind in kinds]
-    labels = [{_resolution(name): name for name in files} for files in listed]
+    listed = [list_template_files(home, template, kind) for kind in kinds]
+    labels = [{resolution_of(name): name for name in files} for files in listed]
     shared = set.intersection(*(set(one) for one in labels))
     if not shared:
         wanted = " and ".join(dict.fromkeys(kinds))
         raise UnusableImage(str(template), f"has {wanted} in no common resolution")
-    names = [one[_nearest(shared, resolution)] for one in labels]
+    names = [one[nearest_resolution(shared, resolution)] for one in labels]
     paths = [files[name] for files, name in zip(listed, names, strict=True)]
     missing = [name for name, path in zip(names, paths, strict=True) if path is None]
     if missing:
-        raise _not_fetched(home, list(dict.fromkeys(missing)))
+        raise not_fetched(home, list(dict.fromkeys(missing)))
     return [path for path in paths if path is not None]
 
 
-def _list_files(home: Path, template: Template, kind: str) -> dict[str, Path | None]:
+def list_template_files(home: Path, template: Template, kind: str) -> dict[str, Path | None]:
     """Return the names of a template's files of one kind, each with its path where fetched."""
     folder = home / f"tpl-{template.name}"
     there = [path for path in sorted(folder.rglob("*.nii*")) if path.is_file()]
-    in_client = _names_in_client()
+    in_client = names_in_client()
     of_template = [name for name in in_client if name.startswith(f"tpl-{template.name}_")]
     if not there and not of_template:
         known = sorted({name.split("_")[0].removeprefix("tpl-") for name in in_client})
@@ -194,13 +206,13 @@ def _is_map(name: str, template: Template, kind: str) -> bool:
     return is_image and is_whole and entities.without("res").meaning == wanted.meaning
 
 
-def _resolution(name: str) -> str:
+def resolution_of(name: str) -> str:
     """Return the label of a file's resolution without leading zeros; empty where it has none."""
     return plain_label(Entities.parse(name).get("res") or "")
 
 
 @cache
-def _names_in_client() -> frozenset[str]:
+def names_in_client() -> frozenset[str]:
     """Return the names of all files that the installed client knows of, by its own list."""
     try:
         archive = Path(str(distribution("templateflow").locate_file(_NAMES_IN_CLIENT)))
@@ -211,7 +223,7 @@ def _names_in_client() -> frozenset[str]:
         return frozenset()
 
 
-def _nearest(labels: Iterable[str], wanted: str) -> str:
+def nearest_resolution(labels: Iterable[str], wanted: str) -> str:
     """Return the label of a resolution: the one that is wanted, else that of the finest."""
 
     def place(label: str) -> tuple[bool, int, str]:
@@ -220,7 +232,7 @@ def _nearest(labels: Iterable[str], wanted: str) -> str:
     return min(labels, key=place)
 
 
-def _not_fetched(home: Path, names: Sequence[str]) -> MissingCompanion:
+def not_fetched(home: Path, names: Sequence[str]) -> MissingCompanion:
     """Return the error that names files and says how to fetch them."""
     verb = "is" if len(names) == 1 else "are"
     return MissingCompanion(

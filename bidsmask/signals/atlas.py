@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +30,25 @@ class Atlas:
     grid : Grid
         Of the image.
     values : (n_regions,) int32 array
-        The labels that are there, ascending, without the background.
+        The labels that are regions, ascending, without the background.
+    n_nan : int
+        Voxels without a number, which are background.
     """
 
     path: Path
     labels: npt.NDArray[np.int32]
     grid: Grid
     values: npt.NDArray[np.int32]
+    n_nan: int = 0
+
+    def of(self, values: npt.ArrayLike) -> Atlas:
+        """Return the same atlas with other labels as its regions, ascending, be they there or not.
+
+        Voxels of labels that are none of these become background.
+        """
+        regions = np.asarray(values, np.int32)
+        labels = np.where(np.isin(self.labels, regions), self.labels, 0)
+        return replace(self, labels=labels, values=regions)
 
     def on(self, grid: Grid) -> npt.NDArray[np.int32]:
         """Return the (i, j, k) int32 labels on another grid, by the nearest voxel."""
@@ -53,6 +65,7 @@ class Atlas:
         Returns
         -------
         (n_regions,) float64 array, between 0 and 1
+            NaN for a region that the image does not have.
         """
         ijk = np.argwhere(self.labels != 0)
         region = np.searchsorted(self.values, self.labels[tuple(ijk.T)])
@@ -62,7 +75,10 @@ class Atlas:
         covered = np.zeros(len(ijk), bool)
         covered[is_inside] = mask.voxels[tuple(nearest[is_inside].astype(np.intp).T)]
         sizes = np.bincount(region, minlength=len(self.values))
-        return np.bincount(region, covered, minlength=len(self.values)) / sizes
+        shares = np.full(len(sizes), np.nan)
+        inside = np.bincount(region, covered, minlength=len(sizes))
+        np.divide(inside, sizes, out=shares, where=sizes > 0)
+        return shares
 
 
 def read_atlas(path: Path) -> Atlas:
@@ -80,8 +96,10 @@ def read_atlas(path: Path) -> Atlas:
         A value is no whole number, or no label is there.
     """
     image = open_image(path)
-    labels = whole_numbers(read_volume(image), path, 2**31).astype(np.int32)
+    stored = read_volume(image)
+    labels = whole_numbers(stored, path, 2**31).astype(np.int32)
     values = np.unique(labels[labels != 0])
     if not len(values):
         raise UnusableImage(path, "holds no label: every voxel is 0", "Is it the right image?")
-    return Atlas(path, labels, image.grid, values)
+    n_nan = int(np.count_nonzero(np.isnan(stored)))
+    return Atlas(path, labels, image.grid, values, n_nan)

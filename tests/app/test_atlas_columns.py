@@ -164,7 +164,10 @@ def test_tables_and_sidecars_tell_what_a_column_is(inputs, written):
         assert said["ColumnMap"].endswith(columns)
         assert "AtlasIdentity" in said
     copies = {path.name for path in (written.output / "atlases").iterdir()}
-    assert {"atlas-seeds_seeds.tsv", "atlas-blobs_probseg.nii.gz"} <= copies
+    assert {
+        f"tpl-{SPACE}_atlas-seeds_seeds.tsv",
+        f"tpl-{SPACE}_atlas-blobs_probseg.nii.gz",
+    } <= copies
 
 
 def test_the_group_level_joins_every_statistic(written):

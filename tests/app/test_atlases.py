@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bidsmask.app.atlases import atlas_choices
+from bidsmask.app.atlases import atlas_requests
 from bidsmask.errors import MissingInput
 
 STEM = "tpl-MNI152NLin2009cAsym_res-02_atlas-Schaefer2018_desc-400Parcels7Networks_dseg"
@@ -24,7 +24,7 @@ def test_an_atlas_that_was_not_fetched_is_named_with_the_command_that_fetches_it
     if is_stub:
         path.touch()
     with pytest.raises(MissingInput) as caught:
-        atlas_choices((str(path),))
+        atlas_requests((str(path),))
     assert str(path) == caught.value.where
     assert FETCH in caught.value.advice
 
@@ -35,11 +35,11 @@ def test_a_table_that_was_not_fetched_is_named_too(tmp_path: Path) -> None:
     table = tmp_path / f"{STEM.replace('_res-02', '')}.tsv"
     table.touch()
     with pytest.raises(MissingInput) as caught:
-        atlas_choices((str(path),))
+        atlas_requests((str(path),))
     assert str(table) == caught.value.where
     assert FETCH.replace("resolution=2, ", "") in caught.value.advice
 
 
 def test_of_another_atlas_the_path_may_be_wrong(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="Is its path right"):
-        atlas_choices((str(tmp_path / "atlas.nii.gz"),))
+        atlas_requests((str(tmp_path / "atlas.nii.gz"),))

@@ -54,6 +54,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "seeds": (["one.tsv", "two.csv"], []),
     "radius": (["5"], ["--seeds", "one.tsv"]),
     "allow_overlap": ([], ["--seeds", "one.tsv"]),
+    "min_coverage": (["0.5"], ["--atlas", "one.nii.gz"]),
     "voxels": ([], ["--atlas", "one.nii.gz"]),
     "connectivity": (["pearson", "partial"], ["--atlas", "one.nii.gz"]),
     "fisher_z": ([], ["--connectivity", "pearson", "--atlas", "one.nii.gz"]),
@@ -156,6 +157,35 @@ def test_prefixes_of_labels_are_cut_off_and_labels_taken_once():
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ("Schaefer2018", "Schaefer2018"),
+        (
+            "Schaefer2018:desc-100Parcels7Networks:res-2",
+            "Schaefer2018:desc-100Parcels7Networks:res-2",
+        ),
+        ("aparcaseg", "aparcaseg"),
+        ("here", "{here}/here"),
+        ("here:atlas-X", "{here}/here:atlas-X"),
+        ("a.nii.gz", "{here}/a.nii.gz"),
+        ("a.nii.gz=b.tsv", "{here}/a.nii.gz={here}/b.tsv"),
+        ("Schaefer2018:100Parcels", "{here}/Schaefer2018:100Parcels"),
+    ],
+)
+def test_an_atlas_is_a_name_unless_it_is_there_or_looks_like_a_path(
+    tmp_path, monkeypatch, given, whole
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    assert parse([*START, "--atlas", given]).atlas == (whole.format(here=tmp_path),)
+
+
+def test_an_option_of_many_values_can_be_given_many_times():
+    options = parse([*START, "--atlas", "A", "B", "--maps", "M", "--atlas", "C"])
+    assert options.atlas == ("A", "B", "C")
+
+
 def test_what_is_not_said_is_decided_once():
     assert parse(START).voxels is True
     assert parse([*START, "--atlas", "a"]).voxels is False
@@ -252,6 +282,9 @@ def test_an_unknown_level_has_its_own_exit_code():
         (["--mask-only", "--atlas", "a"], "--atlas does nothing beside --mask-only"),
         (["--radius", "5"], "--radius does nothing without --seeds"),
         (["--seeds", "a", "--radius", "-1"], "--radius -1 is no radius"),
+        (["--min-coverage", "0", "--atlas", "a"], "--min-coverage 0 is no share of a region"),
+        (["--min-coverage", "1.1", "--atlas", "a"], "--min-coverage 1.1 is no share of a region"),
+        (["--min-coverage", "0.5"], "--min-coverage does nothing without --atlas"),
         (["--allow-overlap", "--atlas", "a"], "--allow-overlap does nothing without --seeds"),
         (["--region-statistic", "sum", "--maps", "a"], "does nothing without --atlas or --seeds"),
         (["--mask-only", "--confounds", "none"], "--confounds does nothing beside"),
@@ -366,12 +399,12 @@ def test_config_toml_repeats_every_option(tmp_path, one):
 
 def test_the_command_line_goes_before_the_file(tmp_path):
     path = tmp_path / "config.toml"
-    path.write_text('fd_threshold = 1\nconfounds = ["36P"]\nvoxels = false\natlas = "a"\n')
+    path.write_text('fd_threshold = 1\nconfounds = ["36P"]\nvoxels = false\natlas = "a.nii"\n')
     options = parse([*START, "--config", str(path), "--confounds", "none"])
     assert options.confounds == ("none",)
     assert options.fd_threshold == 1.0
     assert options.voxels is False
-    assert options.atlas == (str(Path.cwd() / "a"),)
+    assert options.atlas == (str(Path.cwd() / "a.nii"),)
 
 
 @pytest.mark.parametrize(

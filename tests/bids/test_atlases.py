@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bidsmask.bids.atlases import find_atlas_table, read_region_names, region_columns
-from bidsmask.errors import MissingInput, UnusableTable
+from bidsmask.bids.atlases import (
+    atlas_copy,
+    conflicting_copies,
+    find_atlas_table,
+    read_names_of,
+    region_columns,
+)
+from bidsmask.bids.entities import Entities
+from bidsmask.bids.region_names import read_region_names
+from bidsmask.errors import MissingInput
 
 SHARED = Path(__file__).parents[2].parent / "shared/data"
 ATLASES = SHARED / "atlases"
@@ -19,18 +27,6 @@ needs_atlases = pytest.mark.skipif(not ATLASES.exists(), reason="the shared atla
 needs_templates = pytest.mark.skipif(
     not TEMPLATES.exists(), reason="the shared templates are not here"
 )
-
-
-@pytest.fixture
-def names(tmp_path):
-    """Read region names from the text that a file shall hold."""
-
-    def names(text, name="atlas.tsv"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8", newline="")
-        return read_region_names(path)
-
-    return names
 
 
 def labels_of(image):
@@ -79,71 +75,6 @@ def test_a_table_with_fewer_entities_is_found_the_nearest_first(tmp_path):
 def test_a_table_of_other_entities_is_not(tmp_path):
     (tmp_path / "tpl-X_atlas-B_dseg.tsv").touch()
     assert find_atlas_table(tmp_path / "tpl-X_atlas-A_dseg.nii.gz") is None
-
-
-# Reading
-
-
-@pytest.mark.parametrize(
-    ("text", "file"),
-    [
-        ("index\tname\n2\tb c\n1\ta\n", "t.tsv"),
-        ("name\tcolor\tindex\nb c\t#fff\t2\na\t#fff\t1\n", "t.tsv"),
-        ("Index,Name\r\n2,b c\r\n1,a\r\n", "t.csv"),
-        ("id,label,structure\n2,b c,x\n1,a,x\n", "t.csv"),
-        ("label,region\n2.0,b c\n1.0,a\n", "t.csv"),
-        ("2,b c,2001\n1,a,2002\n", "t.csv"),
-        ('index\tname\n2\t"b\tc"\n1\ta\n', "t.tsv"),
-        ('index\tname\n2\t"b\nc"\n1\ta\n', "t.tsv"),
-    ],
-    ids=["bids", "order", "crlf", "id-label", "label-region", "headerless", "tab", "line-end"],
-)
-def test_names_go_by_index_value_whatever_the_form(names, text, file):
-    found = names(text, file)
-    assert found == {2: "b c", 1: "a"}
-    assert all(isinstance(index, int) for index in found)
-
-
-def test_text_files_are_index_name_and_what_follows(names):
-    text = "# colours\n  0  NONE  0 0 0 0\r\n  1  Vis_1  120 18 134 0\r\n\r\n"
-    assert names(text, "t.txt") == {0: "NONE", 1: "Vis_1"}
-
-
-def test_an_index_need_not_be_whole(names):
-    assert names("index\tname\n1.5\ta\n")[1.5] == "a"
-
-
-def test_a_row_without_name_is_left_out(names):
-    assert names("index\tname\n1\tn/a\n2\t\n3\tc\n") == {3: "c"}
-
-
-def test_a_hemisphere_parts_double_names_and_leaves_others(names):
-    text = "id,label,hemisphere\n1,cuneus,L\n2,cuneus,R\n3,brainstem,B\n4,x,n/a\n5,x,n/a\n"
-    assert list(names(text, "t.csv").values()) == ["cuneus_L", "cuneus_R", "brainstem", "x", "x"]
-
-
-@pytest.mark.parametrize(
-    ("text", "file", "sentence"),
-    [
-        ("index\tname\n1\ta\n2\tb\n1.0\tc\n", "t.tsv", "index 1 twice: in line 2 and in line 4"),
-        ("index\tname\n1\ta\nx\tb\n", "t.tsv", "no number as index in line 3, but 'x'"),
-        ("index\tname\nn/a\ta\n", "t.tsv", "no number as index in line 2"),
-        ("index\tname\ninf\ta\n", "t.tsv", "no number as index"),
-        ("index\tname\n1\n", "t.tsv", "only 1 cells in line 2"),
-        ("roi,x,y,z\n1,2,3,4\n", "t.csv", "no column for the name of a region, only roi, x, y, z"),
-        ("name,x\na,1\n", "t.csv", "no column for the index of a region"),
-        ("label,x\na,1\n", "t.csv", "no column for the name of a region"),
-        ("aHIP-rh\npHIP-rh\n", "t.txt", "no index and name in line 1: 'aHIP-rh'"),
-        ("26.0\t-14.0\t-20.0\n26.0\t-32.0\t-8.0\n", "t.txt", "index 26 twice"),
-        ("\n", "t.txt", "is empty"),
-        ("", "t.csv", "is empty"),
-        ("{}", "t.json", "no table of region names: .json"),
-        ("", "t.nii.lut", "no table of region names: .lut"),
-    ],
-)
-def test_a_table_that_does_not_name_regions_is_refused(names, text, file, sentence):
-    with pytest.raises(UnusableTable, match=sentence):
-        names(text, file)
 
 
 # Columns
@@ -229,24 +160,6 @@ def test_a_real_atlas_has_a_name_for_each_label(image, table, first, missing):
     assert not columns.is_shifted
 
 
-@needs_atlases
-@pytest.mark.parametrize(
-    "table",
-    [
-        "schaefer-fsl/schaefer400x17NodeNames.txt",
-        "tian/Tian_Subcortex_S2_3T_label.txt",
-        "harvardoxford/HarvardOxfordNodeNames.txt",
-        "brodmann/brodmann.json",
-        "brodmann/brodmann.nii.lut",
-        "power264/power_2011.csv",
-        "power264/power264CoorMNI.sclib",
-    ],
-)
-def test_a_real_table_without_index_and_name_is_refused(table):
-    with pytest.raises(UnusableTable):
-        read_region_names(ATLASES / table)
-
-
 @needs_templates
 def test_templateflow_leaves_the_resolution_out_of_the_tables_name():
     image = next(TEMPLATES.rglob("*_res-02_*desc-200Parcels7Networks_dseg.nii.gz"))
@@ -258,8 +171,66 @@ def test_templateflow_leaves_the_resolution_out_of_the_tables_name():
 
 
 @needs_templates
-def test_a_real_table_that_counts_from_zero_is_noticed():
+def test_harvard_oxford_tables_of_templateflow_count_from_zero():
     image = next(TEMPLATES.rglob("*atlas-HOCPA_desc-th25_dseg.nii.gz"))
-    columns = region_columns(labels_of(image), read_region_names(find_atlas_table(image)))
-    assert 48 in columns.missing
-    assert columns.is_shifted
+    table = find_atlas_table(image)
+    unread = region_columns(labels_of(image), read_region_names(table))
+    assert unread.is_shifted
+    names, is_from_zero = read_names_of(image, table)
+    columns = region_columns(labels_of(image), names)
+    assert is_from_zero
+    assert not columns.is_shifted
+    # FSL's own: the frontal pole is 1, the occipital pole is 48.
+    assert (columns.names[0], columns.names[47]) == ("Frontal Pole", "Occipital Pole")
+    assert columns.unused == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "n_maps", "is_from_zero"),
+    [
+        ("tpl-X_atlas-HOSPA_dseg", "0\ta\n1\tb\n", 0, True),
+        ("tpl-X_atlas-HOSPA_dseg", "0\tBackground\n1\ta\n", 0, False),
+        ("tpl-X_atlas-HOSPA_dseg", "1\ta\n2\tb\n", 0, False),
+        ("tpl-X_atlas-Other_dseg", "0\ta\n1\tb\n", 0, False),
+        ("maps", "0\ta\n1\tb\n", 2, True),
+        ("maps", "1\ta\n2\tb\n", 2, False),
+        ("maps", "0\ta\n1\tb\n2\tc\n", 2, False),
+    ],
+)
+def test_only_what_is_known_to_count_from_zero_is_shifted(
+    tmp_path, name, text, n_maps, is_from_zero
+):
+    table = tmp_path / "t.tsv"
+    table.write_text("index\tname\n" + text)
+    names, shifted = read_names_of(tmp_path / f"{name}.nii.gz", table, n_maps)
+    assert shifted is is_from_zero
+    assert names == {index + is_from_zero: one for index, one in read_region_names(table).items()}
+
+
+def test_names_of_no_label_are_told():
+    assert region_columns([1, 2], {0: "Background", 1: "a", 2: "b", 9: "far"}).unused == (9,)
+
+
+# What an output keeps
+
+
+def test_a_copy_of_the_same_place_must_be_the_same_and_one_of_another_kind_is_at_odds(tmp_path):
+    image = tmp_path / "x.nii.gz"
+    here = Entities((("tpl", "A"), ("atlas", "X"), ("res", "2")))
+    copies = {
+        "same": atlas_copy(tmp_path, here, image),
+        "unsaid": atlas_copy(tmp_path, Entities((("atlas", "X"),)), image),
+        "finer": atlas_copy(tmp_path, here.with_(res="1"), image),
+        "elsewhere": atlas_copy(tmp_path, here.with_(tpl="B"), image),
+        "longer": atlas_copy(tmp_path, here.with_(atlas="XY"), image),
+        "table": atlas_copy(tmp_path, here, tmp_path / "x.tsv"),
+        "seeds": atlas_copy(tmp_path, here, tmp_path / "x.csv", "spheres"),
+    }
+    assert len(set(copies.values())) == len(copies)
+    assert copies["same"].name == "tpl-A_atlas-X_res-2_dseg.nii.gz"
+    for path in copies.values():
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    same, others = conflicting_copies(tmp_path, here, "labels")
+    assert set(same) == {copies["same"], copies["unsaid"]}
+    assert others == [copies["seeds"]]

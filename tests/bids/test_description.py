@@ -19,6 +19,7 @@ from bidsmask.bids.description import (
     publish_atlas,
     publish_participants,
 )
+from bidsmask.bids.entities import Entities
 from bidsmask.bids.publish import publish, publish_json, publish_product
 from bidsmask.bids.tables import read_table, table_bytes
 from bidsmask.errors import OutputRefused, UnusableTable, WritingFailed
@@ -119,12 +120,12 @@ def test_a_second_run_touches_nothing(output, origin, monkeypatch):
     image, table = output / "x.nii.gz", output / "x.tsv"
     publish(image, b"labels")
     publish(table, b"index\tname\n")
-    publish_atlas(output, "Schaefer", image, table)
+    publish_atlas(output, Entities((("atlas", "Schaefer"),)), image, table)
     assert (output / "atlases/atlas-Schaefer_dseg.nii.gz").read_bytes() == b"labels"
     assert (output / "atlases/atlas-Schaefer_dseg.tsv").read_bytes() == b"index\tname\n"
     monkeypatch.setattr(module, "publish", lambda path, _: pytest.fail(f"wrote {path.name}"))
     prepare_output(output, origin)
-    publish_atlas(output, "Schaefer", image, table)
+    publish_atlas(output, Entities((("atlas", "Schaefer"),)), image, table)
 
 
 def test_lines_and_readme_of_the_users_own_stay(output, origin):
@@ -289,7 +290,7 @@ def lay_out_run(output, before, spaces, res, spatial):
 def test_the_official_validator_has_nothing_to_say(output, origin, tmp_path):
     prepare_output(output, origin)
     publish(tmp_path / "x.nii", image_bytes(np.int32))
-    publish_atlas(output, "X", tmp_path / "x.nii", None)
+    publish_atlas(output, Entities((("atlas", "X"),)), tmp_path / "x.nii", None)
     standard = {"SpatialReference": "bids:raw:x", "Resolution": "2 mm"}
     for before in ("sub-01/ses-1/func/sub-01_ses-1_task-rest_run-1", "sub-02/func/sub-02_task-n"):
         lay_out_run(output, before, "space-MNI152NLin2009cAsym", "res-2", standard)

@@ -31,6 +31,7 @@ CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
         "SmoothingFWHM",
         "Cleaning",
         "AtlasIdentity",
+        "MinCoverage",
         "MaskIdentity",
         "MaskArguments",
         "MaskCombination",
