@@ -209,7 +209,11 @@ def plan_atlas(
         n_columns = len(seeds.indices)
         known += f" radius {job.options.radius:g} mm" if job.options.radius is not None else ""
     else:
-        n_maps = open_image(choice.image).n_volumes if choice.kind == "maps" else 0
+        n_volumes = open_image(choice.image).n_volumes
+        if choice.kind == "labels" and n_volumes > 1:
+            problem = f"has {n_volumes} volumes, but labels are one"
+            raise UnusableImage(choice.image, problem, "Give maps by --maps.")
+        n_maps = n_volumes if choice.kind == "maps" else 0
         region_names = names_of(choice, n_maps, notes)
         n_columns = n_maps or len(region_names)
     labels = fingerprint("atlas", known, made_from, tables, inputs.grid, spatial(job))
