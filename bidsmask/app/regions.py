@@ -12,16 +12,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bidsmask.app.atlas_notes import shown
 from bidsmask.app.atlases import AtlasChoice, choice_of_path, refuse_doubles, refuse_missing
 from bidsmask.app.region_options import RegionOptions
 from bidsmask.app.sidecars import software_versions
-from bidsmask.bids.atlases import region_columns
+from bidsmask.bids.atlases import read_names_of, region_columns
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.publish import publish_product
-from bidsmask.bids.region_names import Label, read_region_names
+from bidsmask.bids.region_names import Label
 from bidsmask.bids.tables import table_bytes
 from bidsmask.errors import OutputRefused, UnusableImage, UsageError
-from bidsmask.images.grid import Grid
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
 from bidsmask.images.stream import stream
@@ -49,6 +49,8 @@ class Regions:
         Labels from 1, or a region a volume.
     sources : list of int
         The label, or the number of the map from 1, that each region is a part of.
+    without : list of int
+        Labels or maps of which no region is left.
     centres : (n_regions, 3) float64 array
         Means of the voxels' indices.
     peaks : (n_regions, 3) float64 array, or None
@@ -58,6 +60,7 @@ class Regions:
 
     array: NDArray[Any]
     sources: list[int]
+    without: list[int]
     centres: NDArray[np.float64]
     peaks: NDArray[np.float64] | None
     n_voxels: NDArray[np.int64]
@@ -102,13 +105,13 @@ def write_regions(options: RegionOptions) -> Iterator[str]:
                 "has no region",
                 "Lower --min-region-size or --threshold; does --mask-file overlap it?",
             )
-        table, warnings = _table(found, plan.choice, plan.image.grid)
+        table, warnings = _table(found, plan.choice, plan.image)
         space: Space = "mni" if plan.choice.space.name.startswith("MNI") else "aligned"
         data = {
             plan.data: nifti_bytes(found.array, plan.image.grid, space=space),
             plan.table: table_bytes(table),
         }
-        publish_product(data, plan.sidecar, _sidecar(plan, options, len(table)))
+        publish_product(data, plan.sidecar, _sidecar(plan, options, found))
         yield f"{len(table)} regions of {plan.choice.name}: {plan.data}"
         yield from warnings
 
@@ -158,9 +161,8 @@ def _refuse_output(plan: _Plan, options: RegionOptions) -> None:
 
 def _of_labels(plan: _Plan, mask: NDArray[np.bool_] | None) -> Regions:
     """Return the connected parts of labels."""
-    labels = read_atlas(plan.choice.image).labels
-    if mask is not None:
-        labels = np.where(mask, labels, 0)
+    atlas = read_atlas(plan.choice.image)
+    labels = atlas.labels if mask is None else np.where(mask, atlas.labels, 0)
     array, sources = connected_label_regions(
         labels,
         plan.image.grid,
@@ -172,7 +174,8 @@ def _of_labels(plan: _Plan, mask: NDArray[np.bool_] | None) -> Regions:
     number = array[tuple(ijk.T)] - 1
     n_voxels = np.bincount(number, minlength=len(sources))
     sums = [np.bincount(number, along, minlength=len(sources)) for along in ijk.T]
-    return Regions(array, sources.tolist(), np.transpose(sums / n_voxels), None, n_voxels)
+    without = sorted(set(atlas.values.tolist()) - set(sources.tolist()))
+    return Regions(array, sources.tolist(), without, np.transpose(sums / n_voxels), None, n_voxels)
 
 
 def _of_maps(plan: _Plan, mask: NDArray[np.bool_] | None) -> Regions:
@@ -202,48 +205,53 @@ def _of_maps(plan: _Plan, mask: NDArray[np.bool_] | None) -> Regions:
     return Regions(
         as_array(regions, shape),
         [one.source + 1 for one in regions],
+        sorted(set(range(1, image.n_volumes + 1)) - {one.source + 1 for one in regions}),
         np.array([ijk.mean(axis=0) for ijk in places]).reshape(-1, 3),
         np.array([ijk[n] for ijk, n in zip(places, highest, strict=True)], float).reshape(-1, 3),
         np.array([one.n_voxels for one in regions], np.int64),
     )
 
 
-def _table(found: Regions, choice: AtlasChoice, grid: Grid) -> tuple[pd.DataFrame, list[str]]:
-    """Return one row a region, and sentences on what the table of names lacks."""
-    names = read_region_names(choice.table) if choice.table is not None else {}
-    # Tables of maps count from 0 or from 1; labels are what they are.
-    is_from_0 = found.peaks is not None and 0 in names and max(names) < max(found.sources)
-    keys = [source - is_from_0 for source in found.sources]
-    known = sorted(set(keys))
-    missing = [key for key in known if key not in names]
-    if found.peaks is not None:
-        names = {**{key: f"map-{key}" for key in missing}, **names}
-    of_source = dict(zip(known, region_columns(known, names).names, strict=True))
-    times, before = Counter(keys), Counter[int]()
+def _table(found: Regions, choice: AtlasChoice, image: Image) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row a region, and sentences on what has no region, and what no name."""
+    is_maps = found.peaks is not None
+    names: dict[Label, str] = {}
+    if choice.table is not None:
+        names, _ = read_names_of(choice.image, choice.table, image.n_volumes if is_maps else 0)
+    known = sorted(set(found.sources))
+    missing = [source for source in known if source not in names]
+    of_map: dict[Label, str] = {source: f"map-{source}" for source in missing} if is_maps else {}
+    columns = region_columns(known, {**of_map, **names})
+    of_source = dict(zip(known, columns.names, strict=True))
+    times, before = Counter(found.sources), Counter[int]()
     parts: dict[Label, str] = {}
-    for number, key in enumerate(keys, start=1):
-        before[key] += 1
-        parts[number] = of_source[key] + (f"_{before[key]}" if times[key] > 1 else "")
+    for number, source in enumerate(found.sources, start=1):
+        before[source] += 1
+        parts[number] = of_source[source] + (f"_{before[source]}" if times[source] > 1 else "")
     table: dict[str, Any] = {
-        "index": range(1, len(keys) + 1),
+        "index": range(1, len(parts) + 1),
         "name": region_columns(parts, parts).names,
         "source": found.sources,
-        "source_name": [of_source[key] for key in keys],
+        "source_name": [of_source[source] for source in found.sources],
         "n_voxels": found.n_voxels,
-        "volume_mm3": np.round(found.n_voxels * grid.voxel_volume_mm3, 3),
-        **dict(zip("xyz", np.round(grid.to_mm(found.centres), 3).T, strict=True)),
+        "volume_mm3": np.round(found.n_voxels * image.grid.voxel_volume_mm3, 3),
+        **dict(zip("xyz", np.round(image.grid.to_mm(found.centres), 3).T, strict=True)),
     }
     if found.peaks is not None:
-        peaks = np.round(grid.to_mm(found.peaks), 3).T
+        peaks = np.round(image.grid.to_mm(found.peaks), 3).T
         table |= dict(zip(("peak_x", "peak_y", "peak_z"), peaks, strict=True))
     warnings = []
+    if found.without:
+        told = [f"{one} ({names[one]})" if one in names else str(one) for one in found.without]
+        what = f"{len(told)} {'maps' if is_maps else 'labels'} of {choice.image}"
+        warnings.append(f"warning: no region is left of {what}: {shown(told)}")
     if choice.table is not None and missing:
-        shown = ", ".join(map(str, missing[:5]))
-        warnings.append(f"warning: {choice.table} has no name for {len(missing)}: {shown}")
+        told = [str(source) for source in missing]
+        warnings.append(f"warning: {choice.table} has no name for {len(told)}: {shown(told)}")
     return pd.DataFrame(table), warnings
 
 
-def _sidecar(plan: _Plan, options: RegionOptions, n_regions: int) -> dict[str, Any]:
+def _sidecar(plan: _Plan, options: RegionOptions, found: Regions) -> dict[str, Any]:
     """Return what is said of the regions of one atlas."""
     is_maps = plan.find is _of_maps
     files = {"AtlasFile": plan.choice.image, "NamesFile": plan.choice.table}
@@ -257,7 +265,8 @@ def _sidecar(plan: _Plan, options: RegionOptions, n_regions: int) -> dict[str, A
         **{key: path.name for key, path in files.items() if path is not None},
         "AtlasIdentity": identity(plan.choice.image),
         **({"SpatialReference": str(plan.choice.space)} if plan.choice.space.name else {}),
-        "NumberOfRegions": n_regions,
+        "NumberOfRegions": len(found.sources),
+        "SourcesWithoutRegion": found.without,
         **{_camel(name): value for name, value in plan.settings.items()},
         "source": {"Description": source},
         "volume_mm3": {"Description": "Volume of the region.", "Units": "mm^3"},

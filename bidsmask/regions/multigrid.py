@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from bidsmask.errors import UnusableImage
+
 FloatArray = NDArray[np.floating[Any]]
 
 # Neighbours whose weight is less than this share of both their diagonals are not joined: 7 to 9
@@ -91,6 +93,11 @@ def solve(grid: Multigrid, sides: FloatArray, tolerance: float) -> FloatArray:
     Returns
     -------
     (n, n_columns) array of that type
+
+    Raises
+    ------
+    UnusableImage
+        That end was not reached after `MOST_CYCLES`.
     """
     residual = sides.copy()
     solution = np.zeros_like(sides)
@@ -99,8 +106,10 @@ def solve(grid: Multigrid, sides: FloatArray, tolerance: float) -> FloatArray:
     before = np.zeros(sides.shape[1], sides.dtype)
     for _ in range(MOST_CYCLES):
         correction = grid.cycle(residual)
-        if max(correction.max(), -correction.min()) <= tolerance:
-            break
+        error = max(correction.max(), -correction.min())
+        if error <= tolerance:
+            solution += correction
+            return solution
         now = np.einsum("ij,ij->j", residual, correction)
         direction *= _ratio(now, before)
         direction += correction
@@ -111,8 +120,12 @@ def solve(grid: Multigrid, sides: FloatArray, tolerance: float) -> FloatArray:
         solution += scaled
         change *= length
         residual -= change
-    solution += correction
-    return solution
+    raise UnusableImage(
+        "the map",
+        f"is not divided after {MOST_CYCLES} cycles of the random walker: a probability still "
+        f"changes by {error:.2g}, more than {tolerance:g}",
+        "Smooth the map, or take connected_components.",
+    )
 
 
 def _with(matrix: Any, data: FloatArray) -> Any:

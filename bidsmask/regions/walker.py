@@ -55,7 +55,8 @@ def random_walker(values: NDArray[Any], seeds: LabelArray) -> LabelArray:
     Raises
     ------
     UnusableImage
-        The values are so large or small that the weights are not defined.
+        The values are so large or small that the weights are not defined, or that the solver
+        does not come to an end.
     """
     components, _ = ndimage.label(values != 0)
     seeds = np.where(components > 0, seeds, 0).astype(np.int32)

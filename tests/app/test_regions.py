@@ -131,6 +131,29 @@ def test_a_name_that_the_table_lacks_is_told(tmp_path, capsys):
     assert "has no name for 10: 10, 17, 24" in capsys.readouterr().err
 
 
+def test_labels_and_maps_of_which_no_region_is_left_are_named(tmp_path, capsys):
+    labels = np.zeros(SHAPE, np.int16)
+    labels[2:8], labels[20], labels[0, 0, 0] = 3, 7, 9
+    path = save(tmp_path, "labels.nii.gz", labels)
+    (tmp_path / "labels.tsv").write_text("index\tname\n3\tlarge\n9\tdot\n")
+    assert run(path, tmp_path / "out", "--mask-file", save(tmp_path, "half.nii", HALF)) == 0
+    assert f"no region is left of 1 labels of {path}: 7" in capsys.readouterr().err
+    sidecar = read(tmp_path / "out", "atlas-labels_desc-connectedlabels_dseg")[2]
+    assert sidecar["SourcesWithoutRegion"] == [7]
+    assert run(path, tmp_path / "large", "--min-region-size", 100) == 0
+    assert f"no region is left of 1 labels of {path}: 9 (dot)" in capsys.readouterr().err
+    sidecar = read(tmp_path / "large", "atlas-labels_desc-connectedlabels_dseg")[2]
+    assert sidecar["SourcesWithoutRegion"] == [9]
+
+    maps = blob_maps(3)
+    maps[..., 1] = 0
+    path = save(tmp_path, "maps.nii.gz", maps)
+    assert run(path, tmp_path / "out") == 0
+    assert f"no region is left of 1 maps of {path}: 2" in capsys.readouterr().err
+    name = "atlas-maps_desc-localregions_probseg"
+    assert read(tmp_path / "out", name)[2]["SourcesWithoutRegion"] == [2]
+
+
 def test_one_3d_map_and_a_mask_of_labels(tmp_path):
     one = save(tmp_path, "one.nii.gz", blob_maps(1)[..., 0])
     mask = save(tmp_path, "mask.nii.gz", HALF)

@@ -7,6 +7,8 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
+from bidsmask.errors import UnusableImage
+from bidsmask.regions import multigrid
 from bidsmask.regions.multigrid import COARSEST, Multigrid, solve
 
 
@@ -70,3 +72,14 @@ def test_nodes_that_hold_to_nobody_are_solved_by_their_diagonal():
     sides = np.ones((1000, 1))
     found = solve(Multigrid(matrix), sides, 1e-9)
     np.testing.assert_allclose(found[:, 0], 1 / np.linspace(1, 2, 1000), atol=1e-8)
+
+
+def test_a_solution_that_is_not_reached_is_refused_with_its_error(monkeypatch):
+    matrix = held_laplacian(14, 10)
+    sides = np.random.default_rng(1).random((14**3, 2))
+    monkeypatch.setattr(multigrid, "MOST_CYCLES", 2)
+    with pytest.raises(
+        UnusableImage, match=r"not divided after 2 cycles.* more than 1e-12"
+    ) as told:
+        solve(Multigrid(matrix), sides, 1e-12)
+    assert "connected_components" in told.value.advice
