@@ -13,13 +13,15 @@ from urllib.parse import unquote
 import numpy as np
 import numpy.typing as npt
 
-from bidsmask.app.atlases import atlas_choice, refuse_missing
-from bidsmask.bids.atlases import Label, atlas_copy, read_region_names, region_columns
+from bidsmask.app.atlases import choice_of_path, refuse_missing
+from bidsmask.bids.atlases import conflicting_copies, read_names_of, region_columns
 from bidsmask.bids.dataset import DESCRIPTION, IMAGE
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.inheritance import read_sidecar
+from bidsmask.bids.region_names import Label
 from bidsmask.bids.seeds import read_seeds
 from bidsmask.bids.signals_table import read_names
+from bidsmask.bids.templates import Template
 from bidsmask.errors import MissingInput, UnequalChoices, UnusableTable
 from bidsmask.images.grid import Grid
 from bidsmask.images.identity import identity
@@ -112,7 +114,7 @@ def find_column_map(signals: SignalsTable, given: str | None) -> ColumnMap:
     """
     mask = _named(signals, "MaskFile")
     if given is not None:
-        choice = atlas_choice(given, "labels")
+        choice = choice_of_path(given, "labels")
         found = ColumnMap(choice.image, choice.table, mask)
     else:
         columns = _named(signals, "ColumnMap") or _beside(signals)
@@ -180,13 +182,16 @@ def _beside(signals: SignalsTable) -> Path:
 
 def _copy_of_maps(coverage: Path) -> Path:
     """Return the copy of the maps that an output keeps, whose coverage is told."""
-    name = Entities.parse(coverage.name).get("atlas") or ""
-    copies = [atlas_copy(_root(coverage), name, Path(f"a{end}"), "maps") for end in IMAGE]
-    for path in copies:
-        if path.is_file():
-            return path
-    problem = f"is not there: the maps that {coverage.name} tells the coverage of"
-    raise MissingInput(str(copies[-1]), problem, "Name them by --map.")
+    entities = Entities.parse(coverage.name)
+    space = Template.of(entities)
+    named = Entities((("tpl", space.name), ("atlas", entities.get("atlas") or "")))
+    copies, _ = conflicting_copies(_root(coverage), named, "maps")
+    known = read_metadata(coverage).get("AtlasIdentity")
+    if copies:
+        # Of several resolutions the one that was used.
+        return next((path for path in copies if identity(path) == known), copies[0])
+    problem = f"keeps no copy of the maps that {coverage.name} tells the coverage of"
+    raise MissingInput(str(_root(coverage) / "atlases"), problem, "Name them by --map.")
 
 
 def _refuse_other(signals: SignalsTable, found: ColumnMap) -> None:
@@ -239,7 +244,9 @@ def place_columns(signals: SignalsTable, found: ColumnMap) -> Placed:
     """
     image = open_image(found.image)
     if image.is_series:
-        names = read_region_names(found.table) if found.table is not None else {}
+        names: dict[Label, str] = {}
+        if found.table is not None:
+            names, _ = read_names_of(found.image, found.table, image.n_volumes)
         indices: Sequence[Label] = range(1, image.n_volumes + 1)
         order = _order(signals, found, region_columns(indices, names).names)
         mask = _mask(found, None if found.mask else image.grid)
@@ -273,7 +280,7 @@ def _named_labels(
         numbers = range(1, inside.n_voxels + 1)
         return labels, numbers, dict(zip(numbers, voxel_names(inside.n_voxels), strict=True))
     refuse_missing(found.table)
-    names = read_region_names(found.table)
+    names, _ = read_names_of(found.image, found.table)
     # A region of ours that has no voxel on this grid is a column all the same.
     is_ours = "Fingerprint" in read_metadata(found.image)
     return atlas.labels, sorted(names) if is_ours else atlas.values.tolist(), names
