@@ -13,7 +13,7 @@ import pytest
 from bidsmask.cli import main
 from tests import make_app
 from tests.make_app import Written, image_of, needs_validator, table_of, validator_issues
-from tests.make_images import AFFINE, write_image
+from tests.make_images import AFFINE, SHARED, write_image
 from tests.make_regions import blob_maps
 from tests.make_runs import SHAPE, SPACE, SmallRun, brain, contents, write_dataset, write_run
 
@@ -137,6 +137,32 @@ def test_maps_of_templateflow_are_found_by_their_name(tmp_path, home):
     assert run_app(dataset(tmp_path), tmp_path / "out", *words) == 0
     path = "atlas-DiFuMo64dimensions_stat-leastsquares_desc-simple_timeseries.tsv"
     assert list(table_of(Written(tmp_path / "out", RUN, SPACE).path(path))) == ["first", "second"]
+
+
+@pytest.mark.skipif(not (SHARED / "templateflow").exists(), reason="needs TemplateFlow's files")
+@pytest.mark.parametrize(
+    ("word", "space", "n_regions", "first", "last"),
+    [
+        (
+            "Schaefer2018:desc-200Parcels7Networks",
+            SPACE,
+            200,
+            "7Networks_LH_Vis_1",
+            "7Networks_RH_Default_PCC_3",
+        ),
+        ("HOCPA:desc-th25", OTHER, 48, "Frontal Pole", "Occipital Pole"),
+    ],
+)
+def test_files_of_templateflow_itself_give_the_names_that_their_authors_gave(
+    tmp_path, monkeypatch, word, space, n_regions, first, last
+):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(SHARED / "templateflow"))
+    assert run_app(dataset(tmp_path, space=space), tmp_path / "out", "--atlas", word) == 0
+    [table] = (tmp_path / "out").rglob("sub-*_dseg.tsv")
+    names = table_of(table)["name"]
+    assert (len(names), names.iloc[0], names.iloc[-1]) == (n_regions, first, last)
+    [signals] = (tmp_path / "out").rglob("*_timeseries.tsv")
+    assert list(table_of(signals)) == list(names)
 
 
 def test_a_cohort_is_the_runs(tmp_path, home):
