@@ -14,7 +14,7 @@ from bidsmask.app.choices import cleaning_choices
 from bidsmask.app.plan import plan
 from bidsmask.bids.dataset import find_dataset
 from tests.make_app import run_app
-from tests.make_runs import write_atlas, write_dataset
+from tests.make_runs import SPACE, write_atlas, write_dataset
 
 
 def steps_of(root: Path, *options: str) -> list:
@@ -101,9 +101,9 @@ def test_atlases_are_kept_as_they_were_used(tmp_path):
     image = write_atlas(tmp_path / "atlas")
     options = ("--atlas", image, "--confounds", "none")
     assert run_app(tmp_path / "bids", tmp_path / "out", *options) == 0
-    kept = tmp_path / "out/atlases/atlas-blocks_dseg.nii.gz"
+    kept = tmp_path / f"out/atlases/tpl-{SPACE}_atlas-blocks_dseg.nii.gz"
     assert kept.read_bytes() == image.read_bytes()
-    assert kept.with_name("atlas-blocks_dseg.tsv").exists()
+    assert kept.with_name(f"tpl-{SPACE}_atlas-blocks_dseg.tsv").exists()
 
 
 @pytest.mark.parametrize(
