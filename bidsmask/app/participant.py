@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bidsmask.app import sidecars
-from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns, clean_eigenvariates
+from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns
 from bidsmask.app.examination import examine_mask, note_flags, quality_sidecar
 from bidsmask.app.job import Job, Outcome, Refusal
 from bidsmask.app.masks import make_mask
@@ -24,6 +24,7 @@ from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
+from bidsmask.app.signals_task import SignalsTask
 from bidsmask.app.trials import trial_series_sidecar, trials_sidecar
 from bidsmask.bids.description import publish_atlas
 from bidsmask.bids.disk import withdraw
@@ -31,7 +32,7 @@ from bidsmask.bids.locks import held
 from bidsmask.bids.publish import Content, gzipped, publish_product
 from bidsmask.bids.signals_table import write_signals
 from bidsmask.bids.tables import table_bytes
-from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
+from bidsmask.cleaning.operator import Cleaned
 from bidsmask.errors import DataError, Finding, UnusableImage, UnusableMask
 from bidsmask.images.image import Image
 from bidsmask.images.stream import varying_voxels
@@ -40,7 +41,6 @@ from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.columns import column_map, voxel_columns, voxel_names
 from bidsmask.signals.extract import RawSignals, extract
-from bidsmask.signals.extractor import Extractor
 from bidsmask.signals.trials import mean_over_trials
 from bidsmask.signals.volumes import label_volumes, volumes_table
 from bidsmask.signals.voxels import VoxelExtractor
@@ -96,47 +96,6 @@ def peak_mb() -> float:
     """Return the largest memory of this process until now, MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-@dataclass(frozen=True, eq=False)
-class SignalsTask:
-    """One extractor, and the signals that are made of it: one product for each cleaning.
-
-    Attributes
-    ----------
-    extractor : Extractor
-    names : list of str
-        Of the columns of the signals.
-    columns : Product
-        What says more of them.
-    products : sequence of Product
-    sizes : (n_columns,) int array or None
-        Where the columns are the eigenvariates of what is extracted: how many each is of.
-    of_atlas : AtlasColumns or None
-        Whose signals they are; None for voxels.
-    """
-
-    extractor: Extractor
-    names: list[str]
-    columns: Product
-    products: Sequence[Product]
-    sizes: npt.NDArray[np.intp] | None = None
-    of_atlas: AtlasColumns | None = None
-
-    def clean(
-        self, operator: TemporalOperator, raw: RawSignals, *, is_last: bool, n_threads: int
-    ) -> Cleaned:
-        """Return the signals after one cleaning, NaN in columns that are missing or left out."""
-        if self.sizes is not None:
-            cleaned = clean_eigenvariates(operator, raw, self.sizes, n_threads)
-        else:
-            values, level = raw.values, raw.reference
-            cleaned = clean(operator, values, level, overwrite=is_last, n_threads=n_threads)
-            cleaned.values[:, self.extractor.missing] = np.nan
-        if self.of_atlas is not None:
-            # Of maps all were in the fit: what one leaves out would end up in the others.
-            cleaned.values[:, self.of_atlas.left_out] = np.nan
-        return cleaned
 
 
 class Work:
