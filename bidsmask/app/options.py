@@ -183,11 +183,7 @@ class Options:
         False, "let spheres share voxels (default: refuse them)", group=SIGNALS
     )
     min_coverage: float | None = option(
-        None,
-        "regions of which less than this share lies inside mask and field of view are n/a, 0 to 1",
-        group=SIGNALS,
-        kind=float,
-        metavar="SHARE",
+        None, "regions covered by less are n/a, 0 to 1", group=SIGNALS, kind=float, metavar="SHARE"
     )
     voxels: bool | None = option(
         None,
