@@ -38,6 +38,7 @@ _PLACES = {
     "intersect_masks": _MASKING,
     "load_confounds": _FMRIPREP,
     "load_confounds_strategy": _FMRIPREP,
+    "tangent_matrices": "bidsmask.connectivity.tangent",
     "unmask": _APPLY,
     "unmask_signals": "bidsmask.app.unmask",
 }
