@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.cleaning import Cleaning, Gaps, Scale
 from bidsmask.cleaning.confounds import Regressors
-from bidsmask.cleaning.filter import ORDER, TemporalFilter
+from bidsmask.cleaning.filter import ORDER, TemporalFilter, default_padding, slow_cosines
 from bidsmask.cleaning.operator import TemporalOperator, build_operator, clean
 from bidsmask.errors import UsageError
 from bidsmask.maskers.confounds import (
@@ -147,9 +147,18 @@ class TimeSteps:
             if cut_offs:
                 _warn("low_pass and high_pass do nothing: clean_args has filter=False.")
             return TemporalFilter()
+        self._check_numbers()
         if kind == "cosine":
             return self._cosine()
         return self._butterworth() if cut_offs else TemporalFilter()
+
+    def _check_numbers(self) -> None:
+        """Raise UsageError for a time or frequency that is none."""
+        for name, unit in (("t_r", "s"), ("low_pass", "Hz"), ("high_pass", "Hz")):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float | np.number) and np.isfinite(value)
+            if value is not None and not (is_number and value and (value > 0 or unit == "Hz")):
+                raise UsageError(name, f"is {value!r}", f"Give {unit} above 0, or None.")
 
     def _cosine(self) -> TemporalFilter:
         if self.t_r is None or self.high_pass is None:
@@ -160,15 +169,14 @@ class TimeSteps:
             )
         if self.low_pass is not None:
             _warn("low_pass is not implemented for filter='cosine': it does nothing.")
-        return TemporalFilter("cosine", high_pass_hz=float(self.high_pass))
+        high = _within(self.high_pass, 0.5 / self.t_r)
+        return TemporalFilter("cosine", high_pass_hz=high)
 
     def _butterworth(self) -> TemporalFilter:
         if self.t_r is None:
             raise UsageError(
                 "Repetition time (t_r)", "must be specified for butterworth filtering: t_r=None"
             )
-        if not 0 < self.t_r < np.inf:
-            raise UsageError(f"t_r {self.t_r}", "is no repetition time", "Give seconds.")
         low, high = self.low_pass, self.high_pass
         if low is not None and high is not None and high >= low:
             raise UsageError(
@@ -182,21 +190,23 @@ class TimeSteps:
             return TemporalFilter()
         padtype = self.clean_args.get("butterworth__padtype", "odd")
         if padtype not in PADDINGS:
-            raise UsageError("butterworth__padtype", f"is {padtype!r}", "Choose odd, even, …")
+            raise UsageError(
+                "butterworth__padtype", f"is {padtype!r}", "Choose odd, even, constant or None."
+            )
         order = self.clean_args.get("butterworth__order", ORDER)
         padlen = self.clean_args.get("butterworth__padlen")
         for name, number in (("order", order), ("padlen", padlen)):
             if number is not None and (number != int(number) or number < (name == "order")):
                 raise UsageError(f"butterworth__{name}", f"is {number!r}", "Give a whole number.")
-        n_sections = order * sum(one is not None for one in (low, high))
-        return TemporalFilter(
+        chosen = TemporalFilter(
             "butterworth",
             high_pass_hz=high,
             low_pass_hz=low,
             padding=PADDINGS[padtype],
             order=int(order),
-            # scipy's default.
-            padding_volumes=3 * (int(n_sections) + 1) if padlen is None else int(padlen),
+        )
+        return replace(
+            chosen, padding_volumes=default_padding(chosen) if padlen is None else int(padlen)
         )
 
 
@@ -285,6 +295,9 @@ def _clean_run(
         _warn("Cleaning a single volume would lead to zero values: it is left as it is.")
         return (values[kept] + reference).astype(values.dtype)
     t_r_s = 1.0 if steps.t_r is None else float(steps.t_r)
+    chosen = steps.cleaning.filter
+    if chosen.kind == "cosine" and not slow_cosines(len(kept), t_r_s, chosen.cut_offs_hz[0]).size:
+        _warn("The run is too short for a cosine below high_pass: no slow wave is taken out.")
     censoring = Censoring(kept, ("",) * len(kept))
     operator = build_operator(
         steps.cleaning, t_r_s, censoring, regressors, WHERE, allow_no_freedom=True

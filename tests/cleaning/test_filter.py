@@ -118,6 +118,34 @@ def test_butterworth_equals_scipy(
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-9 * np.abs(walk).max())
 
 
+@pytest.mark.parametrize("band_hz", [(0.01, None), (None, 0.1), (0.01, 0.1), (0.005, 0.16)])
+@pytest.mark.parametrize("order", [1, 2, 4, 7])
+@pytest.mark.parametrize(
+    "lengthening",
+    [
+        {"padtype": "odd"},
+        {"padtype": "even", "padlen": 40},
+        {"padtype": "constant", "padlen": 199},
+        {"padtype": None},
+    ],
+    ids=lambda one: str(one["padtype"]),
+)
+def test_any_order_and_padding_equals_scipy(
+    band_hz: tuple[float | None, float | None], order: int, lengthening: dict[str, Any]
+) -> None:
+    walk = np.random.default_rng(0).standard_normal((200, 3)).cumsum(axis=0)
+    cut_offs = [one for one in band_hz if one is not None]
+    kind = "bandpass" if len(cut_offs) == 2 else "highpass" if band_hz[0] else "lowpass"
+    sections = signal.butter(order, np.squeeze(cut_offs), btype=kind, output="sos", fs=0.5)
+    expected = signal.sosfiltfilt(sections, walk, axis=0, **lengthening)
+    padding: Any = lengthening["padtype"] or "none"
+    chosen = TemporalFilter(
+        "butterworth", *band_hz, padding, order=order, padding_volumes=lengthening.get("padlen")
+    )
+    ours = butterworth(walk, chosen, 2.0)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-8 * np.abs(walk).max())
+
+
 def test_butterworth_does_not_delay() -> None:
     wave = sine(0.04)
     filtered = butterworth(wave, TemporalFilter("butterworth", 0.01, 0.1), 2.0)

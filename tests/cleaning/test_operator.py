@@ -65,6 +65,8 @@ def runs(draw: st.DrawFn) -> tuple[np.ndarray, Cleaning, float, Censoring, Regre
         draw(st.booleans()),
         draw(st.sampled_from(FILTERS)),
         draw(st.sampled_from(["zscore_sample", "zscore", "psc", "none"])),
+        draw(st.sampled_from(["line", "line", "spline", "spline beyond"])),
+        draw(st.booleans()),
     )
     without = draw(st.sampled_from(list(CENSORED.values())))
     t_r_s = draw(st.sampled_from([0.8, 2.0, 3.0]))
@@ -90,9 +92,11 @@ def test_one_matrix_does_what_the_steps_do(
 
 @pytest.mark.parametrize("name", CENSORED)
 @pytest.mark.parametrize("chosen", FILTERS, ids=str)
-def test_censored_volumes_have_no_weight(chosen: TemporalFilter, name: str) -> None:
+@pytest.mark.parametrize("gaps", ["line", "spline", "spline beyond"])
+def test_censored_volumes_have_no_weight(gaps: Any, chosen: TemporalFilter, name: str) -> None:
     censoring = censored(100, CENSORED[name])
-    operator = build_operator(Cleaning(True, chosen), 2.0, censoring, Regressors.none(100), "run")
+    cleaning = Cleaning(True, chosen, gaps=gaps)
+    operator = build_operator(cleaning, 2.0, censoring, Regressors.none(100), "run")
     assert operator.matrix.shape == (censoring.n_kept, 100)
     assert not operator.matrix[:, ~censoring.kept].any()
 

@@ -9,6 +9,7 @@ from bidsmask.cleaning.filter import TemporalFilter, slow_cosines
 from bidsmask.cleaning.reference import (
     clean_step_by_step,
     detrend,
+    fill_by_splines,
     fit_confounds,
     interpolate,
     scale,
@@ -26,6 +27,27 @@ def test_interpolation_is_numpys_with_the_ends_held(kept: list[bool], seed: int)
     filled = interpolate(values, mask)
     np.testing.assert_allclose(filled, expected, atol=1e-12)
     np.testing.assert_array_equal(filled[mask], values[mask])
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_splines_through_a_parabola_follow_it(beyond: bool) -> None:
+    parabola = (np.arange(30.0)[:, np.newaxis] - 11) ** 2
+    spiked = parabola.copy()
+    censoring = censored(30, [0, 1, 9, 10, 29])
+    spiked[~censoring.kept] = 1e6
+    filled, kept = fill_by_splines(spiked, censoring.kept, beyond=beyond)
+    run = slice(None) if beyond else slice(2, 29)
+    np.testing.assert_allclose(filled, parabola[run], atol=1e-9)
+    np.testing.assert_array_equal(kept, censoring.kept[run])
+
+
+def test_confounds_that_are_not_centred_take_means_along() -> None:
+    values = np.random.default_rng(0).standard_normal((40, 3)) + 7
+    confounds = regressors(np.random.default_rng(1).standard_normal((40, 2)) + 5)
+    cleaning = Cleaning(False, standardize="none", centre_confounds=False)
+    cleaned = clean_step_by_step(values, cleaning, 2.0, censored(40, []), confounds)
+    expected = values - confounds.values @ np.linalg.lstsq(confounds.values, values, rcond=None)[0]
+    np.testing.assert_allclose(cleaned, expected, atol=1e-12)
 
 
 def test_detrending_takes_the_line_of_kept_volumes_out_of_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -266,6 +267,37 @@ def test_no_degrees_of_freedom_give_zeros_and_a_warning():
     with pytest.warns(UserWarning, match="No degrees of freedom are left, and the signals are 0"):
         signals = masker.fit_transform(series(20), confounds=random.standard_normal((20, 19)))
     assert_array_equal(signals, 0)
+
+
+WARNED: dict[str, tuple[dict[str, Any], str]] = {
+    "filter off": ({**BAND, "clean_args": {"filter": False}}, "low_pass and high_pass do nothing"),
+    "cosine": ({**BAND, "clean_args": {"filter": "cosine"}}, "low_pass is not implemented"),
+    "short run": (
+        {"high_pass": 0.001, "t_r": T_R, "clean_args": {"filter": "cosine"}},
+        "too short for a cosine",
+    ),
+    "above Nyquist": ({"low_pass": 0.3, "t_r": T_R}, r"0.25 \(Nyquist\) is taken"),
+    "all above": ({"low_pass": 0.4, "high_pass": 0.3, "t_r": T_R}, "are not filtered"),
+    "negative": ({"high_pass": -0.1, "t_r": T_R}, "nearly 0 is taken"),
+    "no smoothing": ({"smoothing_fwhm": 0}, "nothing is smoothed"),
+}
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_what_does_not_apply_is_told(name):
+    options, words = WARNED[name]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        NiftiMasker(mask(), **options).fit_transform(series())
+    assert any(re.search(words, str(one.message)) for one in told)
+
+
+def test_a_single_volume_is_left_as_it_is_with_a_warning():
+    volume = series(3).slicer[..., 1]
+    masker = NiftiMasker(mask(), standardize="zscore_sample", detrend=True)
+    with pytest.warns(UserWarning, match="single volume would lead to zero"):
+        signals = masker.fit_transform(volume)
+    assert_array_equal(signals, NiftiMasker(mask()).fit_transform(volume))
 
 
 # Masks
@@ -562,6 +594,20 @@ PARAMETERS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         {"low_pass": 0.01, "high_pass": 0.1, "t_r": 2.0},
         UsageError,
         r"High pass cutoff frequency \(0.1\) is greater",
+    ),
+    "t_r 0": ({"low_pass": 0.1, "t_r": 0}, UsageError, "t_r is 0"),
+    "high_pass 0": ({"high_pass": 0.0, "t_r": 2.0}, UsageError, "high_pass is 0.0"),
+    "low_pass in words": ({"low_pass": "slow", "t_r": 2.0}, UsageError, "low_pass is 'slow'"),
+    "padtype": (
+        {**BAND, "clean_args": {"butterworth__padtype": "mirror"}},
+        UsageError,
+        "butterworth__padtype is 'mirror'",
+    ),
+    "order": ({**BAND, "clean_args": {"butterworth__order": 0}}, UsageError, "order is 0"),
+    "interpolation": (
+        {**BAND, "clean_args": {"interpolation": "nearest"}},
+        UsageError,
+        "interpolation is 'nearest'",
     ),
     "width": ({"smoothing_fwhm": -1}, UsageError, "smoothing_fwhm is -1"),
     "padding": ({**BAND, "clean_args": {"butterworth__padlen": 70}}, TooFewVolumes, "more than 70"),
