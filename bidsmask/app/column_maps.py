@@ -73,11 +73,14 @@ class ColumnMap:
         The image, and the table of the names of its regions; of maps none where there is none.
     mask : Path or None
         Inside which maps and spheres are.
+    is_maps : bool
+        Whether the image holds maps, not labels.
     """
 
     image: Path
     table: Path | None
     mask: Path | None
+    is_maps: bool
 
     @property
     def inputs(self) -> list[Path]:
@@ -115,12 +118,15 @@ def find_column_map(signals: SignalsTable, given: str | None) -> ColumnMap:
     mask = _named(signals, "MaskFile")
     if given is not None:
         choice = choice_of_path(given, "labels")
-        found = ColumnMap(choice.image, choice.table, mask)
+        is_maps = open_image(choice.image).is_series
+        found = ColumnMap(choice.image, choice.table, mask, is_maps)
     else:
         columns = _named(signals, "ColumnMap") or _beside(signals)
-        is_image = columns.name.endswith(IMAGE)
-        image = columns if is_image else _copy_of_maps(columns)
-        found = ColumnMap(image, _with(columns, ".tsv") if is_image else columns, mask)
+        # Of labels and spheres there is an image on the grid of the run; of maps their coverage.
+        if columns.name.endswith(IMAGE):
+            found = ColumnMap(columns, _with(columns, ".tsv"), mask, is_maps=False)
+        else:
+            found = ColumnMap(_copy_of_maps(columns), columns, mask, is_maps=True)
     _refuse_other(signals, found)
     return found
 
@@ -201,7 +207,7 @@ def _refuse_other(signals: SignalsTable, found: ColumnMap) -> None:
     if Entities.parse(found.image.name).suffix == "mask" and found.mask is not None:
         wanted = read_metadata(found.mask).get("Fingerprint")
     pairs = [(wanted, read_metadata(of_map).get("Fingerprint"))]
-    if open_image(found.image).is_series:
+    if found.is_maps:
         pairs.append((signals.metadata.get("AtlasIdentity"), identity(found.image)))
     for wanted, known in pairs:
         if wanted is not None and known is not None and wanted != known:
@@ -243,14 +249,16 @@ def place_columns(signals: SignalsTable, found: ColumnMap) -> Placed:
         An image or table that cannot be read or used.
     """
     image = open_image(found.image)
-    if image.is_series:
+    if found.is_maps:
         names: dict[Label, str] = {}
         if found.table is not None:
             names, _ = read_names_of(found.image, found.table, image.n_volumes)
         indices: Sequence[Label] = range(1, image.n_volumes + 1)
         order = _order(signals, found, region_columns(indices, names).names)
-        mask = _mask(found, None if found.mask else image.grid)
-        return Placed(mask.grid, WayBack.of_maps(read_maps(found.image, mask), mask), order)
+        # They are moved to the grid of the mask, as they were when they were fitted.
+        grid = image.grid if found.mask is None else open_image(found.mask).grid
+        mask = _mask(found, grid)
+        return Placed(grid, WayBack.of_maps(read_maps(found.image, mask), mask), order)
     if found.table is not None and _is_of_spheres(found.table):
         seeds = read_seeds(found.table)
         order = _order(signals, found, region_columns(seeds.indices, seeds.names).names)
@@ -286,11 +294,10 @@ def _named_labels(
     return atlas.labels, sorted(names) if is_ours else atlas.values.tolist(), names
 
 
-def _mask(found: ColumnMap, grid: Grid | None) -> Mask:
-    """Return the mask of a map, on a grid or its own; all voxels where there is none."""
+def _mask(found: ColumnMap, grid: Grid) -> Mask:
+    """Return the mask of a map; all voxels where there is none."""
     if found.mask is not None:
-        return load_mask(found.mask, grid or open_image(found.mask).grid, "file")
-    assert grid is not None, "without a mask the grid is that of the map"
+        return load_mask(found.mask, grid, "file")
     return Mask(np.ones(grid.shape, bool), grid, "file")
 
 

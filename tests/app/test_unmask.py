@@ -118,6 +118,18 @@ def test_maps_add_up_inside_the_mask_as_in_nilearn(made, tmp_path):
     assert not ours[~brain()].any()
 
 
+def test_a_single_map_comes_back(tmp_path):
+    write_dataset(tmp_path / "in")
+    weights = np.random.default_rng(5).random(SHAPE).astype(np.float32)
+    write_image(tmp_path / "one.nii.gz", weights, affine=AFFINE)
+    words = ("--maps", tmp_path / "one.nii.gz", "--confounds", "none")
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 0
+    [table] = (tmp_path / "out").glob("sub-01/func/*_timeseries.tsv")
+    assert run(table, tmp_path / "a.nii.gz", "--row", 0) == 0
+    expected = np.where(brain(), weights * table_of(table).iloc[0, 0], 0)
+    np.testing.assert_allclose(image_of(tmp_path / "a.nii.gz"), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("rows", [[3], [0, 39, 3]])
 def test_chosen_rows_are_a_volume_or_some(made, tmp_path, rows):
     assert run(made / f"{VOXELS}.tsv", tmp_path / "a.nii.gz", "--row", *rows) == 0
@@ -165,6 +177,19 @@ def test_censored_volumes_that_have_no_row_are_told(tmp_path, capsys):
     assert run(table, tmp_path / "a.nii.gz") == 0
     assert "kept volumes of the run; 3 censored ones are not there" in capsys.readouterr().err
     assert image_of(tmp_path / "a.nii.gz").shape == (*SHAPE, 37)
+
+
+def test_the_rows_of_trials_are_images_without_a_time_between_them(tmp_path):
+    write_dataset(tmp_path / "in", with_events=True)
+    words = ("--trials", "--trial-window", 2, 8, "--confounds", "none")
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 0
+    [table] = (tmp_path / "out").glob("sub-01/func/*_trialseries.tsv")
+    assert run(table, tmp_path / "a.nii.gz") == 0
+    image = image_at(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(
+        np.asarray(image.dataobj)[brain()].T, table_of(table).astype(np.float32)
+    )
+    assert (image.shape[3], image.header.get_zooms()[3]) == (2, 0)
 
 
 # Which map
