@@ -20,9 +20,8 @@ from bidsmask.app.options import (
     SIGNALS,
     Options,
     flag,
-    n_compcor,
 )
-from bidsmask.app.words import CONFOUNDS, CORRELATIONS
+from bidsmask.app.words import CONFOUNDS, CORRELATIONS, n_compcor
 from bidsmask.errors import (
     BidsmaskError,
     MissingInput,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bidsmask.app.confounds_file import read_confounds_file
-from bidsmask.app.options import Options, n_compcor
-from bidsmask.app.words import COMPCOR
+from bidsmask.app.options import Options
+from bidsmask.app.words import COMPCOR, n_compcor
 from bidsmask.cleaning.censoring import Thresholds
 from bidsmask.cleaning.cleaning import Cleaning
 from bidsmask.cleaning.columns import ColumnChoice
@@ -110,6 +110,8 @@ def confounds_changes(options: Options, strategy: ConfoundsStrategy) -> dict[str
     changes: dict[str, Any] = {name: v for name, v in asked.items() if v is not None}
     if strategy.compcor != "none" and options.n_compcor is not None:
         changes["n_compcor"] = n_compcor(options.n_compcor)
+    if options.high_variance_confounds:
+        changes["high_variance"] = True
     if options.confounds_columns:
         names = tuple(sorted(set(options.confounds_columns)))
         chosen = ColumnChoice(names, "--confounds-columns")
@@ -168,6 +170,8 @@ def changed(options: Options, own: ConfoundsStrategy, thresholds: Thresholds) ->
         for letters, value, default in numbers
         if value is not None and value != default
     ]
+    if options.high_variance_confounds:
+        parts.append("HV")
     if options.use_outlier_columns:
         parts.append("OUTLIERS")
     if options.motion_filter != "none" and thresholds.motion_filter is not None:

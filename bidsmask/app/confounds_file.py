@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bidsmask.app.config import config_value, read_toml
-from bidsmask.app.options import Options, flag, n_compcor, with_filter
-from bidsmask.app.words import CONFOUNDS
+from bidsmask.app.options import Options, flag, with_filter
+from bidsmask.app.words import CONFOUNDS, n_compcor
 from bidsmask.cleaning.columns import ColumnChoice
 from bidsmask.cleaning.strategies import STRATEGIES, ConfoundsStrategy
 from bidsmask.errors import UsageError
@@ -23,6 +23,7 @@ from bidsmask.errors import UsageError
 OPTIONS = (
     "global_signal",
     "n_compcor",
+    "high_variance_confounds",
     "fd_threshold",
     "dvars_threshold",
     "min_segment",

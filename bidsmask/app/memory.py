@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsmask.app.execute import Resources
+from bidsmask.app.high_variance import PERCENT_OF_VOXELS
 from bidsmask.app.preparation import MaskPlan, MatrixPlan, Preparation
 from bidsmask.app.products import Product
 from bidsmask.images.grid import Grid
@@ -29,6 +30,7 @@ BYTES_PER_ATLAS_VOXEL = 33
 BYTES_PER_MAP_VOXEL = 14  # and the buffers of the stream
 BYTES_PER_TEMPLATE_VOXEL = 18
 BYTES_PER_COLUMN = 520
+BYTES_OF_VARIANCE = 48  # sums of each voxel, in float64
 # A template's head laid onto an image, and bent onto it, too, MB; and for each voxel of the
 # lattice of 1.5 to 2 mm on which the brain is decided.
 LAID_MB, BENT_MB, BYTES_PER_LATTICE_VOXEL = 110, 190, 54
@@ -124,7 +126,10 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     """
     image, matrices = preparation.image, preparation.matrices
     stale = frozenset(stale)
-    grid_mb = BYTES_PER_GRID_VOXEL * image.grid.n_voxels / 1e6
+    per_voxel: float = BYTES_PER_GRID_VOXEL
+    if any(plan.choice.confounds.high_variance for plan in preparation.cleanings):
+        per_voxel += BYTES_OF_VARIANCE + 8 * image.n_volumes * PERCENT_OF_VOXELS / 100
+    grid_mb = per_voxel * image.grid.n_voxels / 1e6
     n_voxels = count_voxels(preparation.mask, stale, image.grid)
     before = [0.0]
     if preparation.column_map in stale:

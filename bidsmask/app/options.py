@@ -264,6 +264,12 @@ class Options:
         group=CLEANING,
         metavar="N",
     )
+    high_variance_confounds: bool = option(
+        False,
+        "add what the 2 % of all voxels that vary most have in common: 5 regressors, for which "
+        "each series is read twice more",
+        group=CLEANING,
+    )
     fd_threshold: float | None = option(
         None,
         "censor volumes of more framewise displacement than this, mm",
@@ -393,24 +399,6 @@ def with_filter(options: Options) -> Options:
         return options
     has_cut_off = options.high_pass is not None or options.low_pass is not None
     return replace(options, filter="butterworth" if has_cut_off else "none")
-
-
-def n_compcor(text: str) -> int | float | Literal["all"]:
-    """Return what `--n-compcor` says.
-
-    Raises
-    ------
-    ValueError
-        It is neither a count, nor a share between 0 and 1, nor `all`.
-    """
-    if text == "all":
-        return "all"
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    share = float(text)
-    if not 0 < share < 1:
-        raise ValueError(text)
-    return share
 
 
 def flag(name: str) -> str:

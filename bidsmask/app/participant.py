@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bidsmask.app import sidecars
 from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns
 from bidsmask.app.examination import examine_mask, note_flags, quality_sidecar
+from bidsmask.app.high_variance import with_high_variance
 from bidsmask.app.job import Job, Outcome, Refusal
 from bidsmask.app.masks import make_mask
 from bidsmask.app.matrices import make_matrix
@@ -120,6 +121,7 @@ class Work:
         """Make all products of the Job: mask, what the columns and rows are, signals."""
         mask = self.mask()
         self.varying()
+        self.preparation = with_high_variance(self.preparation, self.job.run.path)
         if self.preparation.column_map is not None:
             self.column_map(mask)
         for plan in self.preparation.cleanings:

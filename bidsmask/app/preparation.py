@@ -17,6 +17,7 @@ from bidsmask.app.products import Product, fingerprint
 from bidsmask.app.timing import start_time
 from bidsmask.bids.entities import Entities
 from bidsmask.cleaning.censoring import Censoring
+from bidsmask.cleaning.confounds import Regressors
 from bidsmask.cleaning.operator import TemporalOperator
 from bidsmask.errors import Finding
 from bidsmask.images.identity import identity
@@ -137,6 +138,8 @@ class CleaningPlan:
     inputs : Inputs
         Their identities.
     censoring : Censoring
+    regressors : Regressors
+        As far as tables tell them.
     operator : TemporalOperator
     volumes : Product
     voxels : Product or None
@@ -147,6 +150,7 @@ class CleaningPlan:
     material: Material
     inputs: Inputs
     censoring: Censoring
+    regressors: Regressors
     operator: TemporalOperator
     volumes: Product
     voxels: Product | None

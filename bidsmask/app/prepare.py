@@ -16,6 +16,7 @@ from bidsmask.app.atlases import AtlasChoice, atlas_choices, atlas_requests, ref
 from bidsmask.app.choices import CleaningChoice, cleaning_choices
 from bidsmask.app.confounds import material_of
 from bidsmask.app.events import trials_of
+from bidsmask.app.high_variance import N_CONFOUNDS
 from bidsmask.app.job import Job
 from bidsmask.app.masks import plan_mask, plan_varying
 from bidsmask.app.matrices import plan_matrices
@@ -136,13 +137,15 @@ def plan_cleaning(
     )
     censoring = censor(image.n_volumes, t_r_s, choice.thresholds, confounds, where)
     operator = build_operator(choice.cleaning, t_r_s, censoring, regressors, run.path)
-    left = operator.freedom.remaining
+    of_voxels = N_CONFOUNDS if choice.confounds.high_variance else 0
+    left = operator.freedom.remaining - of_voxels
     if left < FEW_DEGREES_OF_FREEDOM:
         notes.add(
             "warning",
             "few-degrees-of-freedom",
             run.path,
-            f"has {left:.1f} degrees of freedom left after {choice.name}: {operator.freedom}",
+            f"has {left:.1f} degrees of freedom left after {choice.name}: {operator.freedom}"
+            + (f" - {of_voxels} of high variance" if of_voxels else ""),
             "Use fewer confounds, a wider band, or longer runs.",
         )
     thresholds = asdict(choice.thresholds)
@@ -153,6 +156,7 @@ def plan_cleaning(
         material=material,
         inputs=own,
         censoring=censoring,
+        regressors=regressors,
         operator=operator,
         volumes=names.volumes(volumes, choice.name),
         voxels=names.voxels(signals, choice.name) if job.options.voxels else None,

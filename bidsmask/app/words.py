@@ -1,6 +1,8 @@
-"""The words that options choose from; numpy and the science are not loaded for them."""
+"""The words that options take, and what they mean; no science is loaded for them."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 CONFOUNDS = (
     "none",
@@ -56,3 +58,21 @@ CORRELATIONS = ("pearson", "correlation-ledoit-wolf", "partial", "partial-sample
 
 COMBINATIONS = ("intersection", "union", "majority", "probability")
 COMBINED_OVER = ("run", "session", "participant")
+
+
+def n_compcor(text: str) -> int | float | Literal["all"]:
+    """Return what `--n-compcor` says.
+
+    Raises
+    ------
+    ValueError
+        It is neither a count, nor a share between 0 and 1, nor `all`.
+    """
+    if text == "all":
+        return "all"
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    share = float(text)
+    if not 0 < share < 1:
+        raise ValueError(text)
+    return share

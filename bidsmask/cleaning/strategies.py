@@ -46,6 +46,8 @@ class ConfoundsStrategy:
         Components that tedana rejected; or those and the accepted ones.
     columns : tuple of ColumnChoice
         More columns, by name, pattern or expression.
+    high_variance : bool
+        What the voxels that vary most have in common, which no table tells.
     fd_mm, std_dvars : float or None
         Censor volumes with more framewise displacement (mm) or standardised DVARS.
     min_segment : int
@@ -62,6 +64,7 @@ class ConfoundsStrategy:
     aroma: Aroma = "none"
     tedana: Tedana = "none"
     columns: tuple[ColumnChoice, ...] = ()
+    high_variance: bool = False
     fd_mm: float | None = None
     std_dvars: float | None = None
     min_segment: int = 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from nibabel import Nifti1Image
+from nilearn.image import high_variance_confounds, smooth_img
 
 from bidsmask.app import participant
 from bidsmask.cleaning.motion import MOTION, displacement
@@ -297,3 +299,64 @@ def test_breathing_faster_than_the_run_can_hold_is_an_error_of_the_run(
     words = ("--confounds", "scrubbing", "--motion-filter", "lowpass", "--motion-filter-hz", "0.3")
     assert run_app(tmp_path / "in", tmp_path / "out", *words) == 65
     assert "no frequencies from 0.25 Hz on" in " ".join(capsys.readouterr().err.split())
+
+
+# Confounds of high variance
+
+
+@pytest.mark.parametrize("words", [[], ["--smoothing-fwhm", "6"]])
+def test_confounds_of_high_variance_are_nilearns_of_the_whole_image(
+    tmp_path: Path, words: list[str]
+) -> None:
+    run = only_run(tmp_path)
+    # Of whole numbers they are made in float32, to four digits.
+    theirs = high_variance_confounds(Nifti1Image(image_of(run.bold).astype(float), np.eye(4)))
+    atlas = write_atlas(tmp_path)
+    options = ("--confounds", "none", "--high-variance-confounds", "--voxels", "--atlas", atlas)
+    assert run_app(tmp_path / "in", tmp_path / "out", *options, *words) == 0
+    name = "noneFWHM6HV" if words else "noneHV"
+    ours = written(tmp_path / "out")
+    image = image_of(run.bold) if not words else smooth_img(str(run.bold), 6).get_fdata()
+    expected = regressed(in_brain(image), theirs)
+    # nilearn smooths whole numbers in float32.
+    np.testing.assert_allclose(ours.voxels(name), expected, atol=1e-4 if words else 1e-5)
+    sidecar = ours.sidecar(f"seg-voxels_desc-{name}_timeseries.json")
+    names = [f"high_variance_0{i}" for i in range(5)]
+    assert sidecar["Cleaning"]["Regressors"] == names
+    assert sidecar["DegreesOfFreedom"]["remaining"] == 40 - 2 - 5
+    of_atlas = ours.sidecar(f"atlas-blocks_stat-mean_desc-{name}_timeseries.json")
+    assert of_atlas["Cleaning"] == sidecar["Cleaning"]
+
+
+def test_a_file_may_ask_for_confounds_of_high_variance_and_others_go_without(
+    tmp_path: Path,
+) -> None:
+    write_dataset(tmp_path / "in")
+    path = tmp_path / "hv.toml"
+    path.write_text('strategy = "24P"\nhigh_variance_confounds = true\n')
+    options = ("--confounds", path, "24P", "--atlas", write_atlas(tmp_path))
+    assert run_app(tmp_path / "in", tmp_path / "out", *options, "--connectivity", "pearson") == 0
+    told = [
+        json.loads(path.read_text())
+        for path in sorted((tmp_path / "out").glob("sub-01/func/*_timeseries.json"))
+    ]
+    assert [len(one["Cleaning"]["Regressors"]) for one in told] == [24, 29]
+    before = [one["DegreesOfFreedom"]["remaining"] for one in told]
+    assert before[0] - before[1] == pytest.approx(5, abs=1e-6)
+    matrices = sorted((tmp_path / "out").glob("sub-01/func/*_relmat.tsv"))
+    assert len(matrices) == 2
+    # Only the matrix is gone: it is made again as it was.
+    content = matrices[1].read_bytes()
+    matrices[1].unlink()
+    assert run_app(tmp_path / "in", tmp_path / "out", *options, "--connectivity", "pearson") == 0
+    assert matrices[1].read_bytes() == content
+
+
+def test_confounds_of_high_variance_that_leave_nothing_are_an_error_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset(tmp_path / "in", n_volumes=30)
+    options = ("--confounds", "24P", "--high-variance-confounds")
+    assert run_app(tmp_path / "in", tmp_path / "out", *options) == 65
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no degrees of freedom left after cleaning" in said

@@ -69,6 +69,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "confounds_columns": (["motion_outlier*"], []),
     "global_signal": (["full"], []),
     "n_compcor": (["5"], ["--confounds", "acompcor"]),
+    "high_variance_confounds": ([], []),
     "fd_threshold": (["0.2"], []),
     "dvars_threshold": (["1.5"], []),
     "min_segment": (["5"], ["--fd-threshold", "0.5"]),
@@ -456,6 +457,7 @@ cleaning_fields = {
     "confounds_columns": st.lists(st.sampled_from("abcdefghij"), max_size=2).map(tuple),
     "global_signal": st.sampled_from([None, *get_args(cleaning_strategies.Model)]),
     "n_compcor": st.sampled_from([None, "all", "5", "05", "0.5", ".5", "5e-1", "50", "0.05"]),
+    "high_variance_confounds": st.booleans(),
     "fd_threshold": amounts,
     "dvars_threshold": amounts,
     "min_segment": counts,
@@ -544,6 +546,7 @@ def test_two_numbers_never_share_a_name(field):
         (["--confounds", "acompcor", "--n-compcor", "5e-1"], "acompcorCC05"),
         (["--confounds", "tcompcor", "--n-compcor", "5"], "tcompcorCC5"),
         (["--use-outlier-columns"], "simpleOUTLIERS"),
+        (["--high-variance-confounds"], "simpleHV"),
         (
             ["--fd-threshold", ".5", "--motion-filter", "notch", "--motion-filter-hz", ".2", ".4"],
             "simpleFD05MNOTCH02to04",
