@@ -116,7 +116,8 @@ def build_report(
         name = html.escape(layer.title)
         parts.append(
             f'<figure><img alt="{name}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{name}</figcaption></figure>"
+            f"<figcaption>{name}; sagittal, coronal and axial slices, left is left</figcaption>"
+            "</figure>"
         )
     for name, rows in tables.items():
         parts += [f"<h2>{html.escape(name)}</h2>", _table(rows)]
@@ -141,7 +142,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _slices(layer: Layer) -> NDArray[np.uint8]:
-    """Return three sagittal, coronal and axial slices side by side, (rows, columns, 3)."""
+    """Return rows of three sagittal, coronal and axial slices, (rows, columns, 3)."""
     orientations: Any = nib.orientations  # it is not typed
     turn = orientations.io_orientation(layer.grid.affine)
     labels = orientations.apply_orientation(np.asarray(layer.labels), turn)
@@ -151,21 +152,19 @@ def _slices(layer: Layer) -> NDArray[np.uint8]:
         grey = _in_range(np.where(np.isfinite(grey), grey, 0), labels != 0)
     edges_mm = layer.grid.voxel_sizes_mm[np.argsort(turn[:, 0])]
     shown = labels != 0 if labels.any() else np.ones(labels.shape, bool)
-    pictures = []
+    rows = []
     for axis in range(3):
-        used = np.flatnonzero(shown.any(axis=tuple(other for other in range(3) if other != axis)))
+        across, up = (other for other in range(3) if other != axis)
+        used = np.flatnonzero(shown.any(axis=(across, up)))
+        pictures = []
         for place in PLACES:
             number = round(used[0] + place * (used[-1] - used[0]))
-            across, up = (other for other in range(3) if other != axis)
             pixels = (edges_mm[across], edges_mm[up])
             planes = [part.take(number, axis=axis) for part in (grey, labels)]
             pictures.append(_coloured(*(_enlarged(plane, pixels, edges_mm) for plane in planes)))
-    height = max(len(one) for one in pictures)
-    padded = [
-        np.pad(one, (((height - len(one)) // 2, -((len(one) - height) // 2)), (0, GAP), (0, 0)))
-        for one in pictures
-    ]
-    return np.hstack(padded)
+        rows.append(np.hstack([np.pad(one, ((0, GAP), (0, GAP), (0, 0))) for one in pictures]))
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
 def _in_range(grey: NDArray[Any], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -184,7 +183,7 @@ def _enlarged(
         step, max(n * mm for n, mm in zip(plane.shape, pixels_mm, strict=True)) / MOST_PIXELS
     )
     across, up = (
-        (np.arange(max(1, round(n * mm / step))) * step / mm).astype(int).clip(0, n - 1)
+        ((np.arange(max(1, round(n * mm / step))) + 0.5) * step / mm).astype(int).clip(0, n - 1)
         for n, mm in zip(plane.shape, pixels_mm, strict=True)
     )
     return plane[np.ix_(across, up)].T[::-1]

@@ -65,8 +65,8 @@ def test_the_mask_is_outlined_on_the_mean_image():
     assert "64 voxels, 1.536 ml" in page
     [picture] = pictures(page)
     red = (picture == COLOURS[0]).all(-1)
-    # Nine slices through a block: nine closed frames, 12 by 8 voxels of 2, 3 and 4 mm and so on.
-    assert red.any()
+    # Frames around a block of 8 x 12 x 16 mm, in pixels of 2/3 mm: three across each axis.
+    assert red.sum() == 3 * sum(2 * (a + b) - 4 for a, b in ((18, 24), (12, 24), (12, 18)))
     grey = picture[~red]
     assert (grey == grey[:, :1]).all()
     assert grey.max() == 255
