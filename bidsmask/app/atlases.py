@@ -181,7 +181,8 @@ def atlas_request(flag: str, text: str, kind: AtlasKind) -> AtlasRequest:
     stem = _ENTITIES.sub("", text, count=1)
     told = [part.partition("-") for part in text[len(stem) :].split(":")[1:]]
     pairs = tuple((key, label) for key, _, label in told)
-    if Path(stem).is_dir():
+    # os.path, here and below, since a Path raises OSError for a name too long to be one.
+    if os.path.isdir(stem):  # noqa: PTH112
         return replace(request, folder=Path(stem), wanted=Entities(pairs))
     if "/" not in text:
         wanted = Entities((("atlas", stem), *pairs), SUFFIXES[kind])
@@ -194,7 +195,8 @@ def choice_of_path(text: str, kind: AtlasKind) -> AtlasChoice:
     whole = Path(text)
     image_text, _, table_text = text.rpartition("=")
     # A file whose own name holds an = is that file.
-    image = whole if whole.exists() or not image_text else Path(image_text)
+    is_whole = not image_text or os.path.exists(whole)  # noqa: PTH110
+    image = whole if is_whole else Path(image_text)
     given = Path(table_text) if image is not whole else None
     for path in filter(None, (image, given)):
         refuse_missing(path)
@@ -310,7 +312,7 @@ def named_choice(image: Path, table: Path | None, kind: AtlasKind) -> AtlasChoic
 def refuse_missing(path: Path) -> None:
     """Raise MissingInput where a file is not there, or lies empty as TemplateFlow leaves it."""
     fetch = how_to_fetch(path.name)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise MissingInput(str(path), "is not there", fetch or "Is its path right?")
     if fetch and path.stat().st_size == 0:
         raise MissingInput(str(path), "is empty (0 bytes): it was not fetched", fetch)

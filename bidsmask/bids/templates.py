@@ -259,5 +259,7 @@ def _words_of(name: str) -> list[str]:
     get = dict(entities.pairs).get
     numbers = {"cohort": get("cohort"), "resolution": plain_label(get("res") or "")}
     texts = {word: get(key) for word, key in _WORDS.items()} | {"suffix": entities.suffix}
+    # Without it, the client would fetch every image that a table is of.
+    texts["extension"] = ".tsv" if entities.extension == ".tsv" else None
     words = [repr(template), *(f"{key}={number}" for key, number in numbers.items() if number)]
     return words + [f"{key}={text!r}" for key, text in texts.items() if text]

@@ -51,7 +51,8 @@ def test_a_table_that_was_not_fetched_is_named_too(tmp_path: Path) -> None:
     with pytest.raises(MissingInput) as caught:
         atlas_requests((str(path),))
     assert str(table) == caught.value.where
-    assert FETCH.replace("resolution=2, ", "") in caught.value.advice
+    fetch = FETCH.replace("resolution=2, ", "").replace("'dseg'", "'dseg', extension='.tsv'")
+    assert fetch in caught.value.advice
 
 
 def test_of_another_atlas_the_path_may_be_wrong(tmp_path: Path) -> None:

@@ -538,6 +538,7 @@ REFUSALS = {
     "no mask file": Refusal(66, ("nowhere",), ("--mask-file", "{nowhere}")),
     "a mask file that is no image": Refusal(66, ("filters.json",), ("--mask-file", "{filters}")),
     "no atlas": Refusal(66, ("nowhere",), ("--atlas", "{nowhere}")),
+    "an atlas of a long name": Refusal(66, ("is not there",), ("--atlas", 300 * "a" + ".nii")),
     "no table of the atlas": Refusal(66, ("nowhere",), ("--atlas", "{atlas}={nowhere}")),
     "an atlas that is no image": Refusal(66, ("filters.json",), ("--atlas", "{filters}")),
     "a table that doubles an index": Refusal(
