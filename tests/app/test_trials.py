@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bidsmask
 from bidsmask.cli import main
 from bidsmask.demo.timecourse import T_R_S, task_response
 from tests.make_app import (
     Written,
+    image_of,
     needs_validator,
     run_app,
     table_of,
@@ -150,6 +152,15 @@ def test_means_follow_the_format_of_the_signals(run):
     [series] = out.folder.glob("*trialseries.tsv*")
     assert series.name.endswith(".tsv.gz")
     assert len(table_of(series)) == 2
+
+
+def test_means_go_back_to_the_brain_trial_by_trial(run):
+    out = out_of(run, *WINDOW)
+    [path] = out.folder.glob("*trialseries.tsv")
+    image = bidsmask.unmask_signals(path, rows=[1])
+    mask = image_of(next(out.folder.glob("*_mask.nii.gz"))) > 0
+    expected = table_of(path).iloc[1].astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(image.dataobj)[mask], expected)
 
 
 def test_the_group_level_joins_signals_and_leaves_trials_alone(tmp_path):
