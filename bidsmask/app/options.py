@@ -119,17 +119,6 @@ class Options:
         kind=float,
         metavar="ML",
     )
-    target_affine: tuple[float, ...] = option(
-        (),
-        "with --mask-only: make masks on this grid, by moving the image there first; nilearn's "
-        "target_affine row by row, 9 numbers (mm a voxel), or 16 with its place",
-        group=MASK,
-        kind=float,
-        metavar="X",
-    )
-    target_shape: tuple[int, ...] = option(
-        (), "voxels of that grid; --target-affine has 16 numbers", group=MASK, kind=int, metavar="N"
-    )
     mask_only: bool = option(False, "write masks and nothing else", group=MASK)
     combine_masks: str | None = option(
         None,
@@ -245,6 +234,12 @@ class Options:
     )
     keep_censored: bool = option(
         False, "write a row for every volume, n/a where censored", group=SIGNALS
+    )
+    concatenate_runs: bool = option(
+        False,
+        "write the signals of all runs of a task one below the other, too, each cleaned and "
+        "standardised by itself",
+        group=SIGNALS,
     )
     format: str = option("tsv", "of the signals", group=SIGNALS, choices=("tsv", "tsv.gz"))
 

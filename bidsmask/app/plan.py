@@ -22,6 +22,7 @@ from bidsmask.errors import DataError, Finding, NothingSelected
 if TYPE_CHECKING:
     from bidsmask.app.combine import Combination
     from bidsmask.app.group.task import GroupTask
+    from bidsmask.app.joined import Joined
 
 # To say what labels there are, so many participants are enough.
 LOOKED_AT = 20
@@ -34,7 +35,7 @@ class Step:
     Attributes
     ----------
     participant : str
-    job : Job, Combination or None
+    job : Job, Combination, Joined or None
         None for the participant as a whole, and for a run that cannot become a Job.
     products : tuple of Product
         All that the Job or task writes.
@@ -50,7 +51,7 @@ class Step:
     """
 
     participant: str
-    job: Job | Combination | None = None
+    job: Job | Combination | Joined | None = None
     products: tuple[Product, ...] = ()
     stale: tuple[Product, ...] = ()
     outcome: Outcome | None = None

@@ -89,7 +89,8 @@ class Names:
 
     def mask(self, fingerprint: str) -> Product:
         """The mask; of an image of no BIDS dataset under the name that nidataset gives it."""
-        return self._product(fingerprint, "mask", (".nii.gz",), self._of_mask())
+        entities = {"desc": self.mask_name} if self.job.run.participant else {}
+        return self._product(fingerprint, "mask", (".nii.gz",), entities)
 
     def varying(self, fingerprint: str) -> Product:
         """The voxels whose signal varies."""
@@ -97,7 +98,7 @@ class Names:
 
     def quality(self, fingerprint: str) -> Product:
         """The mask doctor's numbers, which are a JSON file and nothing beside it."""
-        return self._product(fingerprint, "qc", (), self._of_mask())
+        return self._product(fingerprint, "qc", (), {"desc": self.mask_name})
 
     def column_map(self, fingerprint: str) -> Product:
         """The image and table that say which voxel a column is."""
@@ -143,9 +144,6 @@ class Names:
         """A measure between the regions of an atlas."""
         entities = {"atlas": atlas, "stat": stat, "desc": cleaning}
         return self._product(fingerprint, "relmat", (".tsv",), entities)
-
-    def _of_mask(self) -> Mapping[str, str]:
-        return {"desc": self.mask_name} if self.job.run.participant else {}
 
     def _signals(self, fingerprint: str, entities: Mapping[str, str]) -> Product:
         extension = f".{self.job.options.format}"

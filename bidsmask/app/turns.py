@@ -13,9 +13,11 @@ from typing import NamedTuple, TypeVar
 from bidsmask.app.combine import Combination, Member, over, run_combination
 from bidsmask.app.execute import Work
 from bidsmask.app.job import Job, Outcome
+from bidsmask.app.joined import Joined, refuse_unlike, run_joined
 from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
 from bidsmask.app.plan import Step, plan, preflight
+from bidsmask.app.preparation import Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import GRID_ENTITIES, Product
 from bidsmask.bids.dataset import Dataset
@@ -23,7 +25,7 @@ from bidsmask.bids.run import Run
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import BidsmaskError, Finding, UnusableMask
 
-Kind = TypeVar("Kind", Job, Combination)
+Kind = TypeVar("Kind", Job, Combination, Joined)
 
 
 class Turn(NamedTuple):
@@ -35,8 +37,11 @@ class Turn(NamedTuple):
 
 def turns(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator[Turn]:
     """Yield what there is to do, turn by turn."""
+    signals: list[tuple[Job, Step]] = []
     if options.combine_masks is None and options.signal_mask is None:
-        yield Turn(plan(dataset, labels, options), run_job)
+        yield Turn(remembered(plan(dataset, labels, options), Job, signals), run_job)
+        if options.concatenate_runs:
+            yield Turn(plan_joined(signals, options), run_joined)
         return
     alone = dataclasses.replace(options, mask_only=True, combine_masks=None, combine_over=None)
     masks: list[tuple[Job, Step]] = []
@@ -45,7 +50,9 @@ def turns(dataset: Dataset, labels: Sequence[str], options: Options) -> Iterator
     steps = plan_combinations(masks, options)
     yield Turn(remembered(steps, Combination, combined), run_combination)
     if not options.mask_only:
-        yield Turn(plan_signals(combined), run_job)
+        yield Turn(remembered(plan_signals(combined), Job, signals), run_job)
+    if options.concatenate_runs:
+        yield Turn(plan_joined(signals, options), run_joined)
 
 
 def remembered(
@@ -100,16 +107,48 @@ def shared_by(run: Run, options: Options) -> object:
 
 def member_of(job: Job, step: Step, options: Options) -> Member | str:
     """Return a run with its mask, or why it has none; `auto` may have made another than planned."""
+    preparation = prepared(job, step, options, "its mask could not be made")
+    if isinstance(preparation, str):
+        return preparation
+    return Member(job, preparation.image.grid, preparation.mask, preparation.varying)
+
+
+def plan_joined(signals: Sequence[tuple[Job, Step]], options: Options) -> Iterator[Step]:
+    """Yield the runs of each task that are joined, as far as their signals were made."""
+    together: dict[object, list[tuple[Job, Step]]] = defaultdict(list)
+    for job, step in signals:
+        if job.run.datatype == "func":
+            together[job.run.product_entities.without("run")].append((job, step))
+    for some in together.values():
+        why = "its signals could not be made"
+        found = [(job, prepared(job, step, options, why)) for job, step in some]
+        members = [(job, one) for job, one in found if isinstance(one, Preparation)]
+        left_out = [(job.run, why) for job, why in found if isinstance(why, str)]
+        if not members:
+            continue
+        joined = Joined.of(members, left_out)
+        try:
+            refuse_unlike(members)
+        except BidsmaskError as error:
+            failed = Outcome.failed(joined.label, joined.participant, error)
+            yield Step(joined.participant, joined, outcome=failed)
+            continue
+        stale = tuple(one for one in joined.products if options.force or not one.is_up_to_date())
+        done = None if stale else Outcome(joined.label, joined.participant, "up to date")
+        findings = tuple(joined.findings())
+        yield Step(joined.participant, joined, joined.products, stale, done, findings)
+
+
+def prepared(job: Job, step: Step, options: Options, why: str) -> Preparation | str:
+    """Return a run whose products were made, worked out, or why there are none."""
     if is_failed(step):
-        return "its mask could not be made"
+        return why
     made = dataclasses.replace(job, options=dataclasses.replace(job.options, force=False))
     try:
         preparation = prepare(made)
     except BidsmaskError as error:
         return str(error)
-    if not are_made(preparation.products, options):
-        return "its mask could not be made"
-    return Member(job, preparation.mask.grid, preparation.mask, preparation.varying)
+    return preparation if are_made(preparation.products, options) else why
 
 
 def is_failed(step: Step) -> bool:
@@ -124,17 +163,16 @@ def are_made(products: Sequence[Product], options: Options) -> bool:
 
 def preflight_of(combination: Combination) -> Step:
     """Check a Combination before it is made, and see whether it is up to date."""
-    plan, participant = combination.mask, combination.participant
-    products = tuple(one for one in (plan.quality, plan.product) if one is not None)
+    product, participant = combination.mask.product, combination.participant
     try:
         findings = tuple(combination.check())
     except BidsmaskError as error:
         outcome = Outcome.failed(combination.label, participant, error)
         return Step(participant, combination, outcome=outcome)
-    is_forced = combination.options.force
-    stale = tuple(one for one in products if is_forced or not one.is_up_to_date())
-    done = None if stale else Outcome(combination.label, participant, "up to date")
-    return Step(participant, combination, products, stale, done, findings)
+    is_stale = combination.options.force or not product.is_up_to_date()
+    done = None if is_stale else Outcome(combination.label, participant, "up to date")
+    stale = (product,) if is_stale else ()
+    return Step(participant, combination, (product,), stale, done, findings)
 
 
 def plan_signals(combined: Sequence[tuple[Combination, Step]]) -> Iterator[Step]:

@@ -28,12 +28,6 @@ START = ["in", "out", "participant"]
 LATIN = os.fsdecode(b"m\xfcde")  # a word that is not UTF-8, as the system hands it over
 FIELDS = [one for one in dataclasses.fields(Options) if one.metadata]
 
-
-def identity(size: int) -> list[str]:
-    """Return the numbers of a matrix, row by row."""
-    return [str(int(row == column)) for row in range(size) for column in range(size)]
-
-
 # For each option words that change it, and other options that it needs beside it.
 EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "derivatives": (["a", "b"], []),
@@ -50,8 +44,6 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "mask_file": (["mask.nii.gz"], []),
     "template": (["MNI152NLin6Asym"], ["--mask-strategy", "gm-template"]),
     "brain_volume": (["100", "900"], []),
-    "target_affine": (identity(3), ["--mask-only"]),
-    "target_shape": (["9", "9", "9"], ["--mask-only", "--target-affine", *identity(4)]),
     "mask_only": ([], []),
     "combine_masks": (["union"], []),
     "combine_over": (["session"], ["--combine-masks", "union"]),
@@ -72,6 +64,7 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "trial_delay": (["5"], []),
     "events_columns": (["response_time", "level"], []),
     "keep_censored": ([], []),
+    "concatenate_runs": ([], []),
     "format": (["tsv.gz"], []),
     "confounds": (["none", "36P"], []),
     "confounds_columns": (["motion_outlier*"], []),
