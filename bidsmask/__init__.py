@@ -11,6 +11,7 @@ from bidsmask._version import __version__
 _MASKING = "bidsmask.maskers.masking"
 _APPLY = "bidsmask.maskers.apply"
 _FOLDER = "bidsmask.maskers.folder"
+_HEADS = "bidsmask.maskers.heads"
 _REGIONS = "bidsmask.maskers.regions"
 _FMRIPREP = "bidsmask.maskers.fmriprep"
 _PLACES = {
@@ -22,9 +23,11 @@ _PLACES = {
     "RegionExtractor": "bidsmask.maskers.region_extractor",
     "apply_mask": _APPLY,
     "average_trials": "bidsmask.maskers.trials",
+    "compute_automask": _HEADS,
     "compute_background_mask": _MASKING,
     "compute_brain_mask": _MASKING,
     "compute_epi_mask": _MASKING,
+    "compute_head_brain_mask": _HEADS,
     "compute_multi_background_mask": _MASKING,
     "compute_multi_brain_mask": _MASKING,
     "compute_multi_epi_mask": _MASKING,

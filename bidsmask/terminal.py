@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from bidsmask.app.execute import Resources
 from bidsmask.app.memory import Need
 from bidsmask.app.options import Options
+from bidsmask.errors import sentence
 
 if TYPE_CHECKING:
     from bidsmask.app.job import Outcome
     from bidsmask.app.ledger import Ledger
     from bidsmask.app.plan import Step
-    from bidsmask.errors import Finding
+    from bidsmask.errors import Finding, Severity
 
-# More findings of one kind are counted, not shown.
-EXAMPLES = 3
+# More findings of one kind are counted, not shown. What failed is named as far as a screen goes.
+EXAMPLES: dict[Severity, int] = {"error": 50, "warning": 3, "note": 3}
 
 
 class Terminal:
@@ -77,7 +78,7 @@ class Terminal:
             self._progress.update(self._task, advance=1, description=outcome.label)
         elif not self._options.quiet:
             took = f" in {outcome.seconds:.1f} s" if outcome.status == "done" else ""
-            self._say(f"{outcome.status}: {outcome.label}{took}")
+            self._say(in_a_line(outcome) + took)
         if self._options.verbose:
             self._findings(outcome.findings)
         if self._options.verbose > 1 and outcome.crash:
@@ -87,7 +88,7 @@ class Terminal:
         """Show the findings, and what became of all."""
         if self._progress is not None:
             self._progress.stop()
-        self._table(ledger.findings)
+        self._table(ledger.findings, f" in {ledger.folder / 'findings.tsv'}")
         if self._options.quiet:
             return
         counts = ledger.counts
@@ -131,12 +132,12 @@ class Terminal:
         self._table(seen)
         return exit_codes
 
-    def _table(self, findings: Sequence[Finding]) -> None:
+    def _table(self, findings: Sequence[Finding], where: str = "") -> None:
         """Show findings by kind, with participants counted, not repeated."""
-        kinds: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+        kinds: dict[tuple[Severity, str], list[Finding]] = defaultdict(list)
         for finding in findings:
             kinds[finding.severity, finding.code].append(finding)
-        order = ("error", "warning", "note")
+        order: tuple[Severity, ...] = ("error", "warning", "note")
         for severity, code in sorted(kinds, key=lambda kind: (order.index(kind[0]), kind[1])):
             if self._options.quiet and severity != "error":
                 continue
@@ -145,11 +146,11 @@ class Terminal:
             whom = f" ({people} participant{'s' if people > 1 else ''})" if people else ""
             times = f", {len(some)} times" if len(some) > 1 else ""
             self._say(f"{severity}: {code}{times}{whom}")
-            for finding in some[:EXAMPLES]:
+            shown = some[: EXAMPLES[severity]]
+            for finding in shown:
                 self._say(f"    {finding}")
-            if len(some) > EXAMPLES:
-                where = "" if self._options.dry_run else " in findings.tsv of the log"
-                self._say(f"    … and {len(some) - EXAMPLES} more{where}")
+            if len(some) > len(shown):
+                self._say(f"    … and {len(some) - len(shown)} more{where}")
 
     def _findings(self, findings: Sequence[Finding]) -> None:
         """Show findings one by one."""
@@ -168,3 +169,13 @@ class Terminal:
     def _print(self, text: str) -> None:
         """Print to standard output what was asked for."""
         print(text, flush=True)
+
+
+def in_a_line(outcome: Outcome) -> str:
+    """Return what became of a Job, with the reason where it failed."""
+    line = f"{outcome.status}: {outcome.label}"
+    errors = [one for one in outcome.findings if one.severity == "error"]
+    if not errors:
+        return line
+    reason = sentence(errors[0].where, errors[0].problem, "").removeprefix(f"{outcome.label} ")
+    return f"{line}: {reason}"

@@ -95,7 +95,7 @@ def atlas_columns(plan: AtlasPlan, mask: Mask, options: Options, notes: Notes) -
 def label_columns(plan: AtlasPlan, mask: Mask, notes: Notes) -> AtlasColumns:
     """Return the columns of an image of labels."""
     atlas = read_atlas(plan.choice.image)
-    note_labels(notes, atlas)
+    note_labels(notes, plan.choice, atlas)
     if plan.choice.is_own:
         atlas = own_atlas(atlas, plan, notes)
     columns = region_columns(atlas.values.tolist(), plan.names)

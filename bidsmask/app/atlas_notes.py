@@ -37,7 +37,7 @@ def note_space(notes: Notes, choice: AtlasChoice) -> None:
         )
 
 
-def note_labels(notes: Notes, atlas: Atlas) -> None:
+def note_labels(notes: Notes, choice: AtlasChoice, atlas: Atlas) -> None:
     """Note what is unusual about an image of labels: gaps, negative ones, values that are none."""
     values = atlas.values.tolist()
     negative = [value for value in values if value < 0]
@@ -54,7 +54,7 @@ def note_labels(notes: Notes, atlas: Atlas) -> None:
         notes.add("warning", "labels-nan", atlas.path, problem)
     positive = [value for value in values if value > 0]
     n_gaps = positive[-1] - positive[0] + 1 - len(positive) if positive else 0
-    if n_gaps:
+    if n_gaps and not choice.is_own:
         notes.add(
             "note",
             "labels-with-gaps",

@@ -46,6 +46,7 @@ GROUP_FIELDS = frozenset(
         "space",
         "skip_bids_validation",
         "mask_strategy",
+        "brain_volume",
         "combine_masks",
         "combine_over",
         "connectivity",
@@ -97,6 +98,10 @@ def problems(options: Options) -> list[BidsmaskError]:
             wrong(f"{flag(one.name)} {value}", "is no number", f"Give {least} or more.")
     if options.quiet and options.verbose:
         wrong("--quiet", "contradicts --verbose")
+    volumes = options.brain_volume
+    if volumes and not (len(volumes) == 2 and 0 <= volumes[0] < volumes[1] < float("inf")):
+        told = " ".join(f"{volume:g}" for volume in volumes)
+        wrong(f"--brain-volume {told}", "is no range", "Give the least and the largest, ml.")
     found += combination_problems(options)
     if options.analysis_level == "group":
         for one in dataclasses.fields(Options):
@@ -109,10 +114,6 @@ def problems(options: Options) -> list[BidsmaskError]:
         wrong(f"--smoothing-fwhm {width:g}", "is no width", "Give mm, or leave it out.")
     if options.t_r is not None and not SHORTEST_T_R_S <= options.t_r <= LONGEST_T_R_S:
         wrong(f"--t-r {options.t_r:g}", "is no time between two volumes", "Give seconds.")
-    volumes = options.brain_volume
-    if volumes and not (len(volumes) == 2 and 0 <= volumes[0] < volumes[1] < float("inf")):
-        told = " ".join(f"{volume:g}" for volume in volumes)
-        wrong(f"--brain-volume {told}", "is no range", "Give the least and the largest, ml.")
     if options.mask_strategy == "file" and options.mask_file is None:
         wrong("--mask-strategy file", "needs a mask", "Give it by --mask-file.")
     if options.mask_file is not None and options.mask_strategy not in ("auto", "file"):
@@ -130,6 +131,12 @@ def problems(options: Options) -> list[BidsmaskError]:
             f"does nothing beside --mask-strategy {options.mask_strategy}",
             "Give --mask-strategy brain, whole-brain-template, gm-template or wm-template.",
         )
+    is_moved = options.target_affine or options.target_shape
+    if is_moved and not (options.mask_only or options.datatype == "anat"):
+        advice = "Give --mask-only; signals are on the grid of their run."
+        wrong("--target-affine", "moves masks alone", advice)
+    if is_moved and options.signal_mask is not None:
+        wrong("--signal-mask", "does nothing beside --target-affine", "Signals are not moved.")
     found += regions_problems(options)
     found += trials_problems(options)
     found += confounds_problems(options)

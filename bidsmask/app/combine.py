@@ -15,15 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bidsmask.app.examination import (
+    bounds_of,
+    examined_from,
+    findings_of,
+    is_of_brain,
+    picture,
+    quality_keys,
+)
 from bidsmask.app.group.agreement import in_short
 from bidsmask.app.group.remedy import advising_removal
-from bidsmask.app.group.task import sidecar_of
+from bidsmask.app.group.task import quality_of, sidecar_of
 from bidsmask.app.job import Job, Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.participant import Done, outcome_of
 from bidsmask.app.preparation import MaskPlan
 from bidsmask.app.products import Product, fingerprint, mask_name
 from bidsmask.app.sidecars import mask_choices, mask_type, spatial
+from bidsmask.app.target import target_keys
 from bidsmask.bids.dataset import Dataset
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.locks import held
@@ -32,9 +41,14 @@ from bidsmask.bids.run import Run
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import Finding, GridMismatch, UnusableMask
 from bidsmask.images.grid import Grid
+from bidsmask.images.image import open_image
 from bidsmask.images.write import nifti_bytes, space_of
 from bidsmask.masks.combine import IN_WORDS, THRESHOLDS, Votes, count_votes
+from bidsmask.masks.doctor import Examination, examine
+from bidsmask.masks.flags import Flag, find_flags
+from bidsmask.masks.geometry import forms_apart_mm
 from bidsmask.masks.given import load_mask
+from bidsmask.masks.mask import Mask
 
 SELECT = "Combine runs of one grid: select them by --space, --task-label or --run-label."
 
@@ -171,16 +185,22 @@ def plan_of(members: Sequence[Member], left_out: Sequence[Run], options: Options
     reasons = [one.reason for one in plans]
     labels = [[run.label for run in some] for some in (runs, left_out)]
     path = path_of(members[0], [*runs, *left_out], mask_name(strategy), options)
+    seen = fingerprint(labels, [examined_from(run, told, options) for run in runs])
+    # A share of masks is no mask.
+    is_mask = options.combine_masks != "probability"
+    quality = Product((), quality_of(path), seen) if is_mask else None
     return MaskPlan(
         strategy=strategy,
         reason=first.reason,
         arguments=first.arguments if len(strategies) == 1 else {},
+        grid=first.grid,
         source=None,
         head=None,
         made_from=(),
         given=given.pop() if len(given) == 1 else "",
         fingerprint=told,
-        product=Product((path,), sidecar_of(path), fingerprint(told, labels, reasons)),
+        product=Product((path,), sidecar_of(path), fingerprint(told, labels, reasons, seen)),
+        quality=quality,
         combination=combination,
     )
 
@@ -218,14 +238,51 @@ def publish_combined(combination: Combination) -> Done:
     DataError
         One of them was damaged since it was written, or no voxel would be left.
     """
-    product = combination.mask.product
+    plan, product = combination.mask, combination.mask.product
     grid = combination.members[0].grid
     values = combined(combination)
     space = space_of(combination.members[0].job.run.space)
     content = nifti_bytes(values, grid, space=space)
+    written = [product.path, product.sidecar]
+    flags: tuple[Flag, ...] = ()
     with held(product.path.parent, combination.label):
-        publish_product({product.path: content}, product.sidecar, sidecar(combination, values))
-    return [product.path, product.sidecar], []
+        if plan.quality is not None:
+            exam, flags = examine_combined(combination, Mask(values, grid, plan.strategy))
+            publish_product({}, plan.quality.sidecar, quality_sidecar(combination, exam, flags))
+            written.append(plan.quality.sidecar)
+        publish_product(
+            {product.path: content}, product.sidecar, sidecar(combination, values, flags)
+        )
+    return written, [*findings_of(flags, product.path, plan.name, combination.participant)]
+
+
+def examine_combined(combination: Combination, mask: Mask) -> tuple[Examination, tuple[Flag, ...]]:
+    """Measure a combined mask, held against the mean of what its runs look like.
+
+    Raises
+    ------
+    DataError
+        A run, its reference image or its mask cannot be read.
+    """
+    members, total = combination.members, np.zeros(mask.grid.shape)
+    for one in members:
+        total += picture(one.job.run, open_image(one.job.run.path), mask.grid)
+    apart_mm = [forms_apart_mm(one.job.run.path) for one in members]
+    with advising_removal():
+        others = {
+            one.job.run.label: load_mask(one.mask.product.path, mask.grid, one.mask.strategy)
+            for one in members
+        }
+    exam = examine(
+        mask,
+        total / len(members),
+        others=others,
+        forms_apart_mm=max((mm for mm in apart_mm if mm is not None), default=None),
+    )
+    bounds = bounds_of(combination.options)
+    strategies = [one.mask.strategy for one in members]
+    is_brain = is_of_brain(strategies, exam.volume_ml, bounds)
+    return exam, find_flags(exam, bounds, is_brain=is_brain)
 
 
 def combined(combination: Combination) -> NDArray[Any]:
@@ -256,7 +313,27 @@ def votes_of(combination: Combination, products: Sequence[Product]) -> Votes:
         return count_votes(masks, combination.label)
 
 
-def sidecar(combination: Combination, values: NDArray[Any]) -> dict[str, Any]:
+def quality_sidecar(
+    combination: Combination, exam: Examination, flags: Sequence[Flag]
+) -> dict[str, Any]:
+    """Return what was measured of a combined mask."""
+    plan, uri = combination.mask, combination.dataset.uri
+    if plan.quality is None:
+        raise AssertionError("a share of masks is not examined")
+    runs = [one.job.run for one in combination.members]
+    return {
+        "Description": "What was measured of the combined mask, held against the mean of the "
+        "reference images of its runs, or of their first volumes; null where it cannot be told.",
+        "Sources": [uri(plan.product.path), *(uri(run.boldref or run.path) for run in runs)],
+        "Strategies": strategies_of(combination),
+        **quality_keys(exam, flags, bounds_of(combination.options)),
+        "Fingerprint": plan.quality.fingerprint,
+    }
+
+
+def sidecar(
+    combination: Combination, values: NDArray[Any], flags: Sequence[Flag]
+) -> dict[str, Any]:
     """Return what is said of a combined mask, or of the share of masks."""
     members, plan = combination.members, combination.mask
     method = combination.options.combine_masks
@@ -269,8 +346,9 @@ def sidecar(combination: Combination, values: NDArray[Any]) -> dict[str, Any]:
     about |= {
         "Sources": [combination.dataset.uri(one.path) for one in products],
         **spatial(members[0].job),
-        "Strategies": dict(sorted(Counter(one.mask.strategy for one in members).items())),
+        "Strategies": strategies_of(combination),
         **mask_choices(plan),
+        **target_keys(combination.options),
     }
     if method in THRESHOLDS:
         about |= {"Threshold": THRESHOLDS[method], "Connected": combination.is_connected}
@@ -280,7 +358,13 @@ def sidecar(combination: Combination, values: NDArray[Any]) -> dict[str, Any]:
         n_voxels = int(np.count_nonzero(values))
         volume_ml = n_voxels * members[0].grid.voxel_volume_mm3 / 1000
         about |= {"Voxels": n_voxels, "VolumeMillilitres": round(volume_ml, 3)}
+        about["Flags"] = [flag.sentence for flag in flags]
     return {**about, "Fingerprint": plan.product.fingerprint}
+
+
+def strategies_of(combination: Combination) -> dict[str, int]:
+    """Return how many of the masks were made by which strategy."""
+    return dict(sorted(Counter(one.mask.strategy for one in combination.members).items()))
 
 
 def in_words(combination: Combination) -> str:

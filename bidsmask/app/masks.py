@@ -15,14 +15,17 @@ from bidsmask.app.notes import Notes
 from bidsmask.app.preparation import MaskPlan
 from bidsmask.app.products import Names, Product, fingerprint, mask_name
 from bidsmask.app.sidecars import spatial
+from bidsmask.app.target import grid_of
 from bidsmask.app.templates import head_files, template_map, template_of
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.run import Run
 from bidsmask.errors import DataError, GridMismatch, MissingCompanion, Severity, UnusableImage
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image, open_image
+from bidsmask.images.resample import resample_mean
 from bidsmask.images.stream import mean_volume
 from bidsmask.masks.brain_prior import Contrast
+from bidsmask.masks.given import moved
 from bidsmask.masks.head_files import read_prior
 from bidsmask.masks.mask import Mask
 from bidsmask.masks.strategies import STRATEGIES, compute_mask, parse_arguments, read_mask
@@ -153,16 +156,16 @@ def plan_strategy(
     head = head_files(job, str(arguments["contrast"]), notes) if kind.takes_prior else None
     made_from = (source or job.run.path, *(head.paths if head is not None else ()))
     identities = [identity(path) for path in made_from]
+    grid = grid_of(image.grid, job.options)
     # What else comes from a file is on its own grid.
-    on_grid = [image.grid.shape, image.grid.affine.tolist()] if kind.tissue else []
+    is_moved = kind.tissue or grid is not image.grid
+    on_grid = [grid.shape, grid.affine.tolist()] if is_moved else []
     told = fingerprint("mask", strategy, arguments, identities, spatial(job), *on_grid)
     names = Names(job, mask_name(strategy))
     refused = tuple(one.strategy for one in before)
-    seen = examined_from(job, told, is_compared=is_compared(strategy, refused))
+    seen = examined_from(job.run, told, job.options, is_compared=is_compared(strategy, refused))
     known = [one.fingerprint for one in before]
     product = names.mask(fingerprint(told, known or reason, seen))
-    # Beside the mask of an image of no BIDS dataset stands its one JSON file alone.
-    quality = names.quality(seen) if job.run.participant else None
     template = head.mask if head is not None else source if kind.tissue else None
     given = str(template_of(template)) if template is not None else ""
     if strategy == "file":
@@ -171,13 +174,14 @@ def plan_strategy(
         strategy=strategy,
         reason=reason,
         arguments=arguments,
+        grid=grid,
         source=source,
         head=head,
         made_from=made_from,
         given=given,
         fingerprint=told,
         product=product,
-        quality=quality,
+        quality=names.quality(seen),
         refused=refused,
     )
 
@@ -205,6 +209,8 @@ def choose_strategy(job: Job, notes: Notes) -> tuple[str, str]:
     if job.run.mask is not None:
         return "derivative", "auto: the preprocessing has a mask for this run and space"
     reason = "auto: the preprocessing has no mask for this run and space"
+    if not job.run.participant:
+        reason = "auto: the image is of no BIDS dataset, which could have a mask for it"
     contrast = contrast_of(job.run)
     other = "epi" if contrast == "EPI" else "automask"
     # Without a head, masks of T1w keep skull and scalp: something to look at.
@@ -281,8 +287,12 @@ def make_mask(plan: MaskPlan, image: Image) -> tuple[Mask, NDArray[Any] | None]:
         As `compute_mask`, `read_mask` and `read_prior`.
     """
     if plan.source is not None:
-        return read_mask(plan.strategy, plan.source, image.grid, plan.arguments), None
+        # A template's map leads to any grid; masks lie on that of the image.
+        first = plan.grid if STRATEGIES[plan.strategy].tissue else image.grid
+        given = read_mask(plan.strategy, plan.source, first, plan.arguments)
+        return moved(given, plan.grid), None
     mean = mean_volume(image, absolute=STRATEGIES[plan.strategy].takes_magnitude)
+    mean = resample_mean(mean, image.grid, plan.grid)
     prior = read_prior(plan.head) if plan.head is not None else None
-    mask = compute_mask(plan.strategy, mean, image.grid, plan.arguments, image.path, prior)
+    mask = compute_mask(plan.strategy, mean, plan.grid, plan.arguments, image.path, prior)
     return mask, mean

@@ -129,7 +129,8 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
     per_voxel: float = BYTES_PER_GRID_VOXEL
     if any(plan.choice.confounds.high_variance for plan in preparation.cleanings):
         per_voxel += BYTES_OF_VARIANCE + 8 * image.n_volumes * PERCENT_OF_VOXELS / 100
-    grid_mb = per_voxel * image.grid.n_voxels / 1e6
+    largest_grid = max(image.grid, preparation.mask.grid, key=lambda grid: grid.n_voxels)
+    grid_mb = per_voxel * largest_grid.n_voxels / 1e6
     n_voxels = count_voxels(preparation.mask, stale, image.grid)
     before = [0.0]
     if preparation.column_map in stale:
@@ -140,7 +141,7 @@ def need_of(preparation: Preparation, stale: Collection[Product], *, keeps_censo
         if kind.tissue and plan.source is not None:
             before.append(BYTES_PER_TEMPLATE_VOXEL * open_image(plan.source).grid.n_voxels)
         if kind.takes_prior:
-            before.append(1e6 * (brain_mb(plan, image.grid) - grid_mb))
+            before.append(1e6 * (brain_mb(plan, plan.grid) - grid_mb))
     for atlas in preparation.atlases:
         if atlas.choice.kind != "spheres" and not set(atlas.products).isdisjoint(stale):
             own = open_image(atlas.choice.image)
@@ -212,4 +213,5 @@ def count_voxels(plan: MaskPlan, stale: Collection[Product], grid: Grid) -> floa
     is_from_template = path == plan.source and bool(STRATEGIES[plan.strategy].tissue)
     if path is None or is_from_template or not path.exists():
         return BRAIN_SHARE * grid.n_voxels
-    return load_mask(path, grid, plan.strategy).n_voxels
+    own = grid if path == plan.source else plan.grid
+    return load_mask(path, own, plan.strategy).n_voxels

@@ -119,6 +119,17 @@ class Options:
         kind=float,
         metavar="ML",
     )
+    target_affine: tuple[float, ...] = option(
+        (),
+        "with --mask-only: make masks on this grid, by moving the image there first; nilearn's "
+        "target_affine row by row, 9 numbers (mm a voxel), or 16 with its place",
+        group=MASK,
+        kind=float,
+        metavar="X",
+    )
+    target_shape: tuple[int, ...] = option(
+        (), "voxels of that grid; --target-affine has 16 numbers", group=MASK, kind=int, metavar="N"
+    )
     mask_only: bool = option(False, "write masks and nothing else", group=MASK)
     combine_masks: str | None = option(
         None,

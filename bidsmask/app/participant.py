@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bidsmask.app import sidecars
 from bidsmask.app.atlas_columns import AtlasColumns, atlas_columns
-from bidsmask.app.examination import examine_mask, note_flags, quality_sidecar
+from bidsmask.app.examination import examine_mask, findings_of, quality_sidecar
 from bidsmask.app.high_variance import with_high_variance
 from bidsmask.app.job import Job, Outcome, Refusal
 from bidsmask.app.masks import make_mask
@@ -150,10 +150,10 @@ class Work:
         """Make the mask, or take the one that was made before."""
         plan, image = self.preparation.mask, self.preparation.image
         if plan.combination is not None:
-            return load_mask(plan.product.path, image.grid, plan.strategy)
+            return load_mask(plan.product.path, plan.grid, plan.strategy)
         if not any(self.is_wanted(one) for one in (plan.product, plan.quality) if one):
             with contextlib.suppress(DataError):  # one that was damaged since is made anew
-                return load_mask(plan.product.path, image.grid, plan.strategy)
+                return load_mask(plan.product.path, plan.grid, plan.strategy)
         try:
             mask, mean = make_mask(plan, image)
         except (UnusableImage, UnusableMask) as error:
@@ -164,7 +164,8 @@ class Work:
         bad = [flag.code for flag in flags if flag.is_bad]
         if bad and plan.has_other:
             return self.other_mask(" and ".join(bad), is_made=True)
-        note_flags(self.notes, image.path, mask, flags)
+        participant = self.job.participant
+        self.notes.findings += findings_of(flags, image.path, mask.strategy, participant)
         if mask.doubts:
             self.notes.add(
                 "warning",

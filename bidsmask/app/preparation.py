@@ -20,6 +20,7 @@ from bidsmask.cleaning.censoring import Censoring
 from bidsmask.cleaning.confounds import Regressors
 from bidsmask.cleaning.operator import TemporalOperator
 from bidsmask.errors import Finding
+from bidsmask.images.grid import Grid
 from bidsmask.images.identity import identity
 from bidsmask.images.image import Image
 from bidsmask.masks.head_files import HeadFiles
@@ -38,6 +39,8 @@ class MaskPlan:
         Why it is this one.
     arguments : mapping
         Its arguments, defaults included.
+    grid : Grid
+        That it is on: the run's, unless another is asked for.
     source : Path or None
         The file it is read from; None where it is computed from the run.
     head : HeadFiles or None
@@ -51,7 +54,7 @@ class MaskPlan:
         Of the voxels, whatever the reason was.
     product : Product
     quality : Product or None
-        The examination of it; None for a combined mask.
+        The examination of it; None where it is a share of masks.
     has_other : bool
         Whether another strategy is tried where this mask is bad, or cannot be made.
     refused : tuple of str
@@ -64,6 +67,7 @@ class MaskPlan:
     strategy: str
     reason: str
     arguments: Mapping[str, object]
+    grid: Grid
     source: Path | None
     head: HeadFiles | None
     made_from: tuple[Path, ...]

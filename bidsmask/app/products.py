@@ -89,8 +89,7 @@ class Names:
 
     def mask(self, fingerprint: str) -> Product:
         """The mask; of an image of no BIDS dataset under the name that nidataset gives it."""
-        entities = {"desc": self.mask_name} if self.job.run.participant else {}
-        return self._product(fingerprint, "mask", (".nii.gz",), entities)
+        return self._product(fingerprint, "mask", (".nii.gz",), self._of_mask())
 
     def varying(self, fingerprint: str) -> Product:
         """The voxels whose signal varies."""
@@ -98,7 +97,7 @@ class Names:
 
     def quality(self, fingerprint: str) -> Product:
         """The mask doctor's numbers, which are a JSON file and nothing beside it."""
-        return self._product(fingerprint, "qc", (), {"desc": self.mask_name})
+        return self._product(fingerprint, "qc", (), self._of_mask())
 
     def column_map(self, fingerprint: str) -> Product:
         """The image and table that say which voxel a column is."""
@@ -144,6 +143,9 @@ class Names:
         """A measure between the regions of an atlas."""
         entities = {"atlas": atlas, "stat": stat, "desc": cleaning}
         return self._product(fingerprint, "relmat", (".tsv",), entities)
+
+    def _of_mask(self) -> Mapping[str, str]:
+        return {"desc": self.mask_name} if self.job.run.participant else {}
 
     def _signals(self, fingerprint: str, entities: Mapping[str, str]) -> Product:
         extension = f".{self.job.options.format}"

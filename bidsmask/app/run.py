@@ -21,6 +21,7 @@ from bidsmask.app.ledger import Ledger, exit_code_of
 from bidsmask.app.options import Options
 from bidsmask.app.participant import run_job
 from bidsmask.app.plan import Step, nothing_selected, select_participants
+from bidsmask.app.target import target_of
 from bidsmask.app.turns import Turn, turns
 from bidsmask.bids.atlas_dataset import atlas_images
 from bidsmask.bids.dataset import Dataset, find_dataset
@@ -104,6 +105,7 @@ def check_choices(options: Options) -> None:
     cleaning_choices(options)
     if options.mask_strategy != "auto":
         parse_arguments(options.mask_strategy, options.mask_args)
+    target_of(options)
     if options.template is not None:
         Template.parse(options.template)
     for path in (options.mask_file, options.bids_filter_file):

@@ -15,6 +15,7 @@ from bidsmask.app.atlas_columns import AtlasColumns
 from bidsmask.app.job import Job
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MaskPlan, Preparation
 from bidsmask.app.products import Product
+from bidsmask.app.target import target_keys
 from bidsmask.app.timing import start_time
 from bidsmask.cleaning.censoring import Thresholds
 from bidsmask.cleaning.filter import ORDER, TemporalFilter
@@ -85,6 +86,7 @@ def mask_sidecar(
         "Strategy": plan.strategy,
         "StrategyReason": plan.reason,
         "StrategyArguments": dict(plan.arguments),
+        **target_keys(job.options),
         **mask_identity(preparation.mask),
         "Voxels": mask.n_voxels,
         "VolumeMillilitres": round(mask.volume_ml, 3),

@@ -110,7 +110,7 @@ def member_of(job: Job, step: Step, options: Options) -> Member | str:
     preparation = prepared(job, step, options, "its mask could not be made")
     if isinstance(preparation, str):
         return preparation
-    return Member(job, preparation.image.grid, preparation.mask, preparation.varying)
+    return Member(job, preparation.mask.grid, preparation.mask, preparation.varying)
 
 
 def plan_joined(signals: Sequence[tuple[Job, Step]], options: Options) -> Iterator[Step]:
@@ -163,16 +163,17 @@ def are_made(products: Sequence[Product], options: Options) -> bool:
 
 def preflight_of(combination: Combination) -> Step:
     """Check a Combination before it is made, and see whether it is up to date."""
-    product, participant = combination.mask.product, combination.participant
+    plan, participant = combination.mask, combination.participant
+    products = tuple(one for one in (plan.quality, plan.product) if one is not None)
     try:
         findings = tuple(combination.check())
     except BidsmaskError as error:
         outcome = Outcome.failed(combination.label, participant, error)
         return Step(participant, combination, outcome=outcome)
-    is_stale = combination.options.force or not product.is_up_to_date()
-    done = None if is_stale else Outcome(combination.label, participant, "up to date")
-    stale = (product,) if is_stale else ()
-    return Step(participant, combination, (product,), stale, done, findings)
+    is_forced = combination.options.force
+    stale = tuple(one for one in products if is_forced or not one.is_up_to_date())
+    done = None if stale else Outcome(combination.label, participant, "up to date")
+    return Step(participant, combination, products, stale, done, findings)
 
 
 def plan_signals(combined: Sequence[tuple[Combination, Step]]) -> Iterator[Step]:

@@ -18,7 +18,8 @@ SUFFIXES: Final[dict[AtlasKind, str]] = {"labels": "dseg", "maps": "probseg", "s
 _OF_NAME: Final = ("atlas", "seg", "scale", "desc")
 # What says where it lies, and on which grid.
 _OF_PLACE: Final = ("tpl", "cohort", "res")
-# TemplateFlow's tables of these count from 0, as FSL does; their labels and volumes from 1.
+# TemplateFlow's tables of these count from 0, as FSL does; their labels and volumes from 1. In
+# copies that an output keeps, the name goes on with their `desc-`.
 _FROM_ZERO: Final = ("HOCPA", "HOCPAL", "HOSPA")
 _NO_REGION: Final = ("background", "unknown", "none")
 
@@ -93,11 +94,10 @@ def read_names_of(image: Path, table: Path, n_maps: int = 0) -> tuple[dict[Label
     """
     names = read_region_names(table)
     entities = Entities.parse(image.name)
-    counts_from_zero = "tpl" in entities and entities.get("atlas") in _FROM_ZERO
-    is_from_zero = (
-        names.get(0, "background").lower() not in _NO_REGION
-        and (counts_from_zero or max(names) < n_maps)
-    )  # fmt: skip
+    counts_from_zero = "tpl" in entities and (entities.get("atlas") or "").startswith(_FROM_ZERO)
+    is_from_zero = False
+    if names.get(0, "background").lower() not in _NO_REGION:
+        is_from_zero = counts_from_zero or max(names) < n_maps
     return {index + is_from_zero: name for index, name in names.items()}, is_from_zero
 
 

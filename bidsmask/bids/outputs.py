@@ -24,7 +24,7 @@ from bidsmask.bids.place import check_output
 from bidsmask.bids.publish import SIZES
 from bidsmask.errors import Finding, MissingInput, NotBids, NothingSelected, UnusableTable
 
-Kind = Literal["mask", "column map", "atlas", "coverage", "volumes", "signals"]
+Kind = Literal["mask", "mask quality", "column map", "atlas", "coverage", "volumes", "signals"]
 
 # The longest sidecar of ours names some hundred regressors: 20 kB. The deepest has 4 levels.
 LARGEST_SIDECAR: Final = 1 << 20
@@ -41,6 +41,7 @@ _DATATYPES: Final = ("anat", "func")
 _IMAGE, _TABLE = ".nii.gz", ".tsv"
 _DATA: Final[Mapping[Kind, tuple[tuple[str, ...], ...]]] = {
     "mask": ((_IMAGE,),),
+    "mask quality": ((),),
     "column map": ((_IMAGE, _TABLE),),
     "atlas": ((_IMAGE, _TABLE),),
     "coverage": ((_TABLE,),),
@@ -82,8 +83,8 @@ class WrittenProduct:
 
     @property
     def path(self) -> Path:
-        """The first data file."""
-        return self.data[0]
+        """The first data file; the JSON file of what has none."""
+        return (*self.data, self.sidecar)[0]
 
     @property
     def identity(self) -> tuple[str, str, tuple[int, ...]]:
@@ -132,8 +133,10 @@ def kind_of(entities: Entities) -> Kind | None:
         return None
     is_voxels, atlas = entities.get("seg") == "voxels", entities.get("atlas")
     match entities.suffix:
-        case "mask" if "desc" in entities:
-            return None if entities["desc"].lower().endswith(SHARED_MASKS) else "mask"
+        case "mask" | "qc" if "desc" in entities:
+            if entities["desc"].lower().endswith(SHARED_MASKS):
+                return None
+            return "mask" if entities.suffix == "mask" else "mask quality"
         case "dseg" if is_voxels and "desc" in entities:
             return "column map"
         case "dseg" if atlas:
@@ -326,9 +329,9 @@ def _data_extensions(kind: Kind, sidecar: Path, found: Sequence[str]) -> tuple[s
     """Return the extensions of the data files, all of which are there."""
     data = [one for one in found if one != ".json"]
     for extensions in _DATA[kind]:
-        if data and set(data) == set(extensions):
+        if set(data) == set(extensions):
             return extensions
-    wanted = " or ".join(" and ".join(extensions) for extensions in _DATA[kind])
+    wanted = " or ".join(" and ".join(extensions) or "none" for extensions in _DATA[kind])
     problem = f"has {' and '.join(data) or 'no data'} beside it, but {wanted} is needed"
     raise UnusableTable(sidecar, problem, _AGAIN)
 

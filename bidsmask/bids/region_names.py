@@ -167,12 +167,11 @@ def _with_sides(names: Sequence[str], sides: Sequence[str]) -> list[str]:
 
 def _text_rows(path: Path) -> list[_Row]:
     """Return the rows of a text file, whose lines may have more to them than index and name."""
-    content = read_text(path)
-    if "\0" in content:
+    if b"\0" in read_content(path):
         raise UnusableTable(path, "is no text, but a binary table of colours", _FORMS)
     lines = [
         (number, text.strip())
-        for number, text in enumerate(content.splitlines(), start=1)
+        for number, text in enumerate(read_text(path).splitlines(), start=1)
         if text.strip() and not text.lstrip().startswith("#")
     ]
     if not lines:
@@ -188,8 +187,8 @@ def _is_table(rows: Sequence[Sequence[str]], *, needs_header: bool) -> bool:
     """Return whether rows have a header, or begin with an index and a name."""
     if len({len(cells) for cells in rows}) > 1 or len(rows[0]) < 2:
         return False
-    words = {cell.lower() for cell in rows[0]}
-    if words & set(INDEX_COLUMNS) and words & set(NAME_COLUMNS):
+    words = {cell.lower() for cell in rows[0] if not is_number(cell)}
+    if len(words) == len(rows[0]) and words & set(INDEX_COLUMNS) and words & set(NAME_COLUMNS):
         return True
     is_indexed = all(is_number(cells[0]) for cells in rows)
     return is_indexed and not needs_header and not all(is_number(cells[1]) for cells in rows)
@@ -243,10 +242,9 @@ def _n_numbers(words: Sequence[str]) -> int:
 def _json_rows(path: Path) -> list[_Row]:
     """Return the rows of a JSON file."""
     try:
-        found = json.loads(read_text(path))
+        pairs = _pairs(json.loads(read_text(path)))
     except (ValueError, RecursionError) as error:
         raise UnusableTable(path, f"is not readable as JSON ({error})", _FORMS) from error
-    pairs = _pairs(found)
     if pairs is None:
         problem = "holds no index beside each name"
         raise UnusableTable(path, problem, 'Write {"1": "first", "2": "second"}.')

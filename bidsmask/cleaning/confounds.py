@@ -166,7 +166,7 @@ def _of_run(
         raise MissingCompanion(
             where,
             f"has no confounds table, which the strategy {strategy.name} needs",
-            "Add the table that fMRIPrep wrote, or choose --confounds none.",
+            "Add the table that fMRIPrep wrote, or choose --confounds none or --mask-only.",
         )
     table = table_of_run(table, n_volumes, where)
     if strategy.uses_fmriprep:

@@ -145,6 +145,29 @@ def target_grid(source: Grid, target_affine: Any, target_shape: Any) -> Grid:
     return Grid((i, j, k), affine)
 
 
+def resample_mean(mean: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:
+    """Return a mean volume on another grid, in the types of nilearn's `resample_img`.
+
+    Parameters
+    ----------
+    mean : (i, j, k) array, real
+        On the source grid. Not changed.
+    source, target : Grid
+        The mean itself is returned where both are the same.
+
+    Returns
+    -------
+    array of target's shape
+        By `resample_spline`; integers become float32, those of 64 bits float64.
+    """
+    if _is_same(source, target):
+        return mean
+    if mean.dtype.kind == "i":
+        kind = np.float64 if mean.dtype == np.int64 else np.float32
+        return resample_spline(mean.astype(float), source, target).astype(kind)
+    return resample_spline(mean, source, target)
+
+
 def resample_spline(
     values: npt.NDArray[Any],
     source: Grid,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bidsmask.errors import MissingInput, UsageError
 from bidsmask.images.grid import Grid
-from bidsmask.images.resample import resample_spline, target_grid
+from bidsmask.images.resample import resample_mean, target_grid
 from bidsmask.maskers.apply import mask_voxels
 from bidsmask.maskers.series import ImageLike, Series, as_series, volume_of
 from bidsmask.masks.background import background_mask
@@ -84,7 +84,7 @@ def compute_epi_mask(
     UsageError
         Arguments that make no sense.
     """
-    series, mean, grid = _mean_on(epi_img, target_affine, target_shape)
+    series, mean, grid = mean_on(epi_img, target_affine, target_shape)
     voxels = epi_mask(
         mean,
         grid,
@@ -96,7 +96,7 @@ def compute_epi_mask(
         ensure_finite=ensure_finite,
         where=series.where,
     )
-    return _image(series, voxels, grid)
+    return image_of_mask(series, voxels, grid)
 
 
 def compute_background_mask(
@@ -130,7 +130,7 @@ def compute_background_mask(
     DataError, UsageError
         As `compute_epi_mask`.
     """
-    series, mean, grid = _mean_on(data_imgs, target_affine, target_shape)
+    series, mean, grid = mean_on(data_imgs, target_affine, target_shape)
     voxels = background_mask(
         mean,
         grid,
@@ -140,7 +140,7 @@ def compute_background_mask(
         ensure_finite=False,
         where=series.where,
     )
-    return _image(series, voxels, grid)
+    return image_of_mask(series, voxels, grid)
 
 
 def compute_brain_mask(
@@ -190,7 +190,7 @@ def compute_brain_mask(
         connected=connected,
         opening=int(opening),
     )
-    return _image(series, voxels, series.grid)
+    return image_of_mask(series, voxels, series.grid)
 
 
 def compute_multi_epi_mask(
@@ -337,23 +337,21 @@ def intersect_masks(
     return series.image_of(voxels, series.grid)
 
 
-def _mean_on(
-    images: ImageLike | Sequence[ImageLike], target_affine: Any, target_shape: Any
+def mean_on(
+    images: ImageLike | Sequence[ImageLike],
+    target_affine: Any,
+    target_shape: Any,
+    *,
+    absolute: bool = False,
 ) -> tuple[Series, NDArray[Any], Grid]:
-    """Return the volumes, and their mean on the grid that is wanted."""
+    """Return the volumes, and their mean, or that of magnitudes, on the grid that is wanted."""
     series = as_series(images)
     grid = target_grid(series.grid, target_affine, target_shape)
-    mean = series.mean()
-    if grid is series.grid:
-        return series, mean, grid
-    if mean.dtype.kind == "i":
-        # nilearn's types.
-        kind = np.float64 if mean.dtype == np.int64 else np.float32
-        return series, resample_spline(mean.astype(float), series.grid, grid).astype(kind), grid
-    return series, resample_spline(mean, series.grid, grid), grid
+    mean = series.mean(absolute=absolute)
+    return series, resample_mean(mean, series.grid, grid), grid
 
 
-def _image(series: Series, voxels: NDArray[np.bool_], grid: Grid) -> Any:
+def image_of_mask(series: Series, voxels: NDArray[np.bool_], grid: Grid) -> Any:
     """Return the image of a mask, and warn of an empty one."""
     if not voxels.any():
         warnings.warn(

@@ -71,13 +71,17 @@ class Series:
             for volume in _volumes(image, file, self.grid.shape):
                 yield volume.astype(dtype, copy=False)
 
-    def mean(self) -> NDArray[Any]:
-        """Return the mean over volumes, or the one 3D image: nilearn's `compute_mean`."""
+    def mean(self, *, absolute: bool = False) -> NDArray[Any]:
+        """Return the mean over volumes, or the one 3D image: nilearn's `compute_mean`.
+
+        That of absolute values where they are asked for.
+        """
         file, image = self.files[0], self.images[0]
         if len(self.images) == 1 and file is not None:
-            return mean_volume(file)
+            return mean_volume(file, absolute=absolute)
         if len(self.images) == 1:
             values = np.asanyarray(image.dataobj)
+            values = np.abs(values) if absolute else values
             with np.errstate(invalid="ignore", over="ignore"):
                 mean = values.mean(axis=-1) if values.ndim == 4 else values.copy()
             return np.asarray(mean, mean.dtype.newbyteorder("="))
@@ -85,7 +89,7 @@ class Series:
         total = np.zeros(self.grid.shape, kind)
         for volume in self.volumes():
             with np.errstate(invalid="ignore", over="ignore"):
-                total += volume
+                total += np.abs(volume) if absolute else volume
         return total / kind(self.n_volumes)
 
     def image_of(self, values: NDArray[Any], grid: Grid) -> Any:

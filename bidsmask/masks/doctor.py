@@ -7,7 +7,7 @@ ends by the dark layer around it, which `bidsmask.masks.edges` looks for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ from bidsmask.masks.usable import refuse_no_image
 SHELL_MM = 6.0
 _VAULT_MM = 80.0  # below the top of a mask; there the skull is nowhere thin
 
+_NAN = float("nan")
+
 Numbers3 = tuple[float, float, float]
 
 
@@ -46,12 +48,18 @@ class Examination:
         Share of the mask's surface at each side of the field of view: L, R, A, P, I, S.
     asymmetry : float
         Share of the mask that its mirror image, left for right, does not cover.
+    eyes_ml : float
+        Volume of two lumps where eyes are.
+    forms_apart_mm : float
+        How far sform and qform place a voxel apart, at most.
+    agreements : mapping of str to Agreement
+        With each other mask at hand, by its name.
+    has_image : bool
+        Whether there was an image to hold the mask against; all that follows is of it.
     flat_share : float
         Share of the surface that lies in one plane within the image.
     flat_side : str
         The side that this plane faces.
-    eyes_ml : float
-        Volume of two lumps where eyes are.
     mean_inside, mean_shell : float
         Of the image in the mask, and in the 6 mm around it.
     contrast : float
@@ -73,10 +81,6 @@ class Examination:
         The share `fit` after that move, or mirrored so and then moved.
     empty_slices : tuple of 3 floats
         Share of the image's slices across i, j and k without signal.
-    forms_apart_mm : float
-        How far sform and qform place a voxel apart, at most.
-    agreements : mapping of str to Agreement
-        With each other mask at hand, by its name.
     """
 
     volume_ml: float
@@ -85,30 +89,31 @@ class Examination:
     euler_number: int
     side_shares: Mapping[str, float]
     asymmetry: float
-    flat_share: float
-    flat_side: str
     eyes_ml: float
-    mean_inside: float
-    mean_shell: float
-    contrast: float
-    no_signal_share: float
-    fit: float
-    edge_depth_mm: float
-    deep_share: float
-    high_share: float
-    even_fit: float
-    shift_mm: Numbers3
-    moved_fit: float
-    upside_down_fit: float
-    back_to_front_fit: float
-    empty_slices: Numbers3
-    forms_apart_mm: float
+    forms_apart_mm: float = _NAN
     agreements: Mapping[str, Agreement] = field(default_factory=dict)
+    has_image: bool = False
+    flat_share: float = _NAN
+    flat_side: str = ""
+    mean_inside: float = _NAN
+    mean_shell: float = _NAN
+    contrast: float = _NAN
+    no_signal_share: float = _NAN
+    fit: float = _NAN
+    edge_depth_mm: float = _NAN
+    deep_share: float = _NAN
+    high_share: float = _NAN
+    even_fit: float = _NAN
+    shift_mm: Numbers3 = (_NAN, _NAN, _NAN)
+    moved_fit: float = _NAN
+    upside_down_fit: float = _NAN
+    back_to_front_fit: float = _NAN
+    empty_slices: Numbers3 = (_NAN, _NAN, _NAN)
 
 
 def examine(
     mask: Mask,
-    values: NDArray[Any],
+    values: NDArray[Any] | None,
     *,
     others: Mapping[str, Mask] | None = None,
     forms_apart_mm: float | None = None,
@@ -118,9 +123,9 @@ def examine(
     Parameters
     ----------
     mask : Mask
-    values : (i, j, k) array, real
+    values : (i, j, k) array, real, or None
         The image, or the mean over volumes, on the mask's grid. Not changed. It may be empty
-        or constant, and hold NaN and Inf.
+        or constant, and hold NaN and Inf. Without one, the mask's shape alone is measured.
     others : mapping of str to Mask, optional
         Other masks of the same image, by what they are called.
     forms_apart_mm : float, optional
@@ -133,27 +138,42 @@ def examine(
     GridMismatch
         Another mask is on another grid.
     """
-    refuse_no_image(values, mask.grid, mask.source or "the image")
-    upright = Upright.of(mask, values)
-    surface = upright.surface()
-    placed = place(surface, upright)
-    flat_share, facing = shape.flat_share(surface, upright)
-    inside, shell = _means(mask, values)
-    right, front, up = (float(mm) for mm in placed.shift_mm)
-    signal = values[mask.voxels]
-    return Examination(
+    if values is not None:
+        refuse_no_image(values, mask.grid, mask.source or "the image")
+    picture = np.zeros(mask.grid.shape, np.uint8) if values is None else values
+    upright = Upright.of(mask, picture)
+    exam = Examination(
         volume_ml=mask.volume_ml,
         part_volumes_ml=tuple(shape.part_volumes_ml(mask)),
         hole_volumes_ml=tuple(shape.hole_volumes_ml(mask)),
         euler_number=shape.euler_number(mask),
         side_shares=shape.side_shares(mask),
         asymmetry=shape.asymmetry(upright),
+        eyes_ml=eyes_ml(upright),
+        forms_apart_mm=_NAN if forms_apart_mm is None else forms_apart_mm,
+        agreements={name: agreement(mask, other) for name, other in (others or {}).items()},
+    )
+    return exam if values is None else _with_image(exam, mask, values, upright)
+
+
+def _with_image(
+    exam: Examination, mask: Mask, values: NDArray[Any], upright: Upright
+) -> Examination:
+    """Return an examination with what the image tells, too."""
+    surface = upright.surface()
+    placed = place(surface, upright)
+    flat_share, facing = shape.flat_share(surface, upright)
+    inside, shell = _means(mask, values)
+    right, front, up = (float(mm) for mm in placed.shift_mm)
+    signal = values[mask.voxels]
+    return replace(
+        exam,
+        has_image=True,
         flat_share=flat_share,
         flat_side=shape.side_of(facing),
-        eyes_ml=eyes_ml(upright),
         mean_inside=inside,
         mean_shell=shell,
-        contrast=(inside - shell) / inside if inside > 0 else float("nan"),
+        contrast=(inside - shell) / inside if inside > 0 else _NAN,
         no_signal_share=float(np.mean(~np.isfinite(signal) | (signal == 0))),
         fit=placed.fit,
         edge_depth_mm=placed.edges.median_mm,
@@ -165,8 +185,6 @@ def examine(
         upside_down_fit=placed.upside_down_fit,
         back_to_front_fit=placed.back_to_front_fit,
         empty_slices=empty_slices(values),
-        forms_apart_mm=float("nan") if forms_apart_mm is None else forms_apart_mm,
-        agreements={name: agreement(mask, other) for name, other in (others or {}).items()},
     )
 
 

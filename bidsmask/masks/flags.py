@@ -34,6 +34,27 @@ DEEP_SHARE_OF_LARGE = 0.15
 HIGH_SHARE = 0.35
 LEAST_FIT = 0.5
 
+# By the code of the flag; that of the volume is the caller's.
+THRESHOLDS = {
+    "several-parts": PART_ML,
+    "holes": HOLES_ML,
+    "half-a-brain": ASYMMETRY,
+    "cut": FLAT_SHARE,
+    "eyes-kept": 0.0,
+    "upside-down": GAIN,
+    "back-to-front": GAIN,
+    "displaced": SHIFT_MM,
+    "skull-kept": DEEP_SHARE,
+    "brain-left-out": HIGH_SHARE,
+    "off-the-edges": LEAST_FIT,
+    "no-contrast": LEAST_CONTRAST,
+    "unlike-derivative": LEAST_DICE,
+    "cut-by-field-of-view": SIDE_SHARE,
+    "no-signal": NO_SIGNAL_SHARE,
+    "sform-and-qform-differ": FORMS_APART_MM,
+    "empty-slices": EMPTY_SLICES,
+}
+
 
 @dataclass(frozen=True)
 class Flag:
@@ -200,7 +221,7 @@ def _for_brains(exam: Examination, bounds: Bounds) -> Iterator[Flag]:
             0.0,
         )
     # A loose mask's shell holds bright scalp; then it is the edges that tell.
-    if not (exam.contrast >= LEAST_CONTRAST or exam.fit >= LEAST_FIT):
+    if exam.has_image and not (exam.contrast >= LEAST_CONTRAST or exam.fit >= LEAST_FIT):
         side = "brighter" if exam.contrast < 0 else "darker"
         share = f"are {side} by {abs(exam.contrast):.0%} than the mask"
         yield Flag(

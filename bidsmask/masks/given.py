@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bidsmask.errors import GridMismatch, UnusableMask
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
+from bidsmask.images.resample import resample_nearest
 from bidsmask.images.stream import read_volume
 from bidsmask.masks.mask import Mask
 
@@ -52,6 +54,19 @@ def load_mask(path: str | Path, grid: Grid, strategy: str) -> Mask:
         )
     voxels = two_values(image.path, read_volume(image))
     return Mask(voxels, grid, strategy, {}, image.path)
+
+
+def moved(mask: Mask, grid: Grid) -> Mask:
+    """Return a mask on another grid: at each voxel what the nearest one of its own holds.
+
+    Raises
+    ------
+    UnusableMask
+        Nothing of it lies on that grid.
+    """
+    if grid.is_same(mask.grid):
+        return mask
+    return replace(mask, voxels=resample_nearest(mask.voxels, mask.grid, grid), grid=grid)
 
 
 def two_values(where: str | Path, values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -79,19 +79,29 @@ def read_prior(files: HeadFiles) -> Prior:
     grid = common_grid(files)
     head, t1w = (_read_head(path, grid) for path in (files.head, files.t1w))
     mask = two_values(files.mask, read_volume(open_image(files.mask)))
+    refuse_no_brain(mask, grid, files.mask)
+    return build_prior(head, t1w, mask, grid, files.contrast)
+
+
+def refuse_no_brain(mask: NDArray[np.bool_], grid: Grid, where: str | Path) -> None:
+    """Raise UnusableMask for a template's mask that is too small for a human brain."""
     brain_ml = np.count_nonzero(mask) * grid.voxel_volume_mm3 / 1000
     if brain_ml < LEAST_BRAIN_ML:
         raise UnusableMask(
-            files.mask,
+            where,
             f"is a brain of {brain_ml:.3g} ml, but one of a human head is needed",
             "Choose another template.",
         )
-    return build_prior(head, t1w, mask, grid, files.contrast)
+
+
+def refuse_no_head(values: NDArray[Any], grid: Grid, where: str | Path) -> None:
+    """Raise UnusableImage for a template that is no usable image, or has no value above 0."""
+    refuse_unusable(values, grid, where)
+    if np.nanmax(values) <= 0:
+        raise UnusableImage(where, "is no head: it has no value above 0")
 
 
 def _read_head(path: Path, grid: Grid) -> NDArray[Any]:
     values = read_volume(open_image(path))
-    refuse_unusable(values, grid, path)
-    if np.nanmax(values) <= 0:
-        raise UnusableImage(path, "is no head: it has no value above 0")
+    refuse_no_head(values, grid, path)
     return values

@@ -68,7 +68,7 @@ FOUND = {
     "aicha": ("aicha/AICHAmc", "", 192, "G_Frontal_Sup-1", 0, ""),
     "brodmann": ("brodmann/brodmann", "", 41, "label-1", 41, ""),
     "brodmann-json": ("brodmann/brodmann_grid", "brodmann/brodmann.json", 41, "", 0, "no index"),
-    "brodmann-lut": ("brodmann/brodmann", "brodmann/brodmann.nii.lut", 41, "", 0, "UTF-8|binary"),
+    "brodmann-lut": ("brodmann/brodmann", "brodmann/brodmann.nii.lut", 41, "", 0, "binary"),
     "desikan": ("desikan-killiany/atlas-desikankilliany", "", 83, "bankssts_L", 0, ""),
     "native": (
         "native-desikan/9861_atlas-desikankilliany",

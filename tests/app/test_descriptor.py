@@ -154,7 +154,9 @@ def example(name: str) -> object:
 @needs_bosh
 def test_every_option_goes_through_a_simulation_to_our_parser(tmp_path):
     beside = {"mask_strategy": "gm-template", "n_compcor": "0.5", "confounds": ["acompcor", "36P"]}
-    left_out = {"mask_only", "mask_file", "quiet", "verbose", "detrend", "filter"}
+    # Targets are for masks alone.
+    alone = {"mask_only", "mask_file", "quiet", "target_affine", "target_shape"}
+    left_out = {*alone, "verbose", "detrend", "filter"}
     given = {one.name: example(one.name) for one in FIELDS if one.name not in left_out}
     given |= {**beside, "no_detrend": True, "verbose": "-vv", "filter": "butterworth"}
     for name in ("a", "b", "filter.json"):
@@ -168,7 +170,7 @@ def test_every_option_goes_through_a_simulation_to_our_parser(tmp_path):
     assert options.output_dir == Path.cwd() / "two words"
     # What an option without value says when it is not left out.
     changed = {one.name for one in FIELDS if getattr(options, one.name) != one.default}
-    assert changed == {one.name for one in FIELDS} - {"mask_only", "mask_file", "quiet"}
+    assert changed == {one.name for one in FIELDS} - alone
     assert options.verbose == 2
     assert options.detrend is False
     for name in ("fd_threshold", "t_r", "n_procs", "mask_args"):

@@ -87,7 +87,7 @@ def test_only_masks_their_sidecars_and_logs_are_written_and_nothing_is_changed(t
     root = folder_of(tmp_path / "in", "a.nii")
     before = contents(root)
     assert run_app(root, tmp_path / "out", *OTSU) == 0
-    assert sorted(contents(tmp_path / "out")) == ["a_mask.json", "a_mask.nii.gz"]
+    assert sorted(contents(tmp_path / "out")) == ["a_mask.json", "a_mask.nii.gz", "a_qc.json"]
     assert contents(root) == before
     sidecar = json.loads((tmp_path / "out/a_mask.json").read_text())
     assert (sidecar["Type"], sidecar["Sources"], sidecar["Strategy"]) == (
@@ -180,7 +180,9 @@ def test_a_dry_run_says_what_would_be_done(tmp_path, capsys):
     root = folder_of(tmp_path / "in", "a.nii", "a.nii.gz", "b.nii")
     assert run_app(root, tmp_path / "out", *OTSU, "--dry-run") == 1
     said = capsys.readouterr().out
-    assert re.findall(r"^ +(.*)$", said, re.MULTILINE) == ["a_mask.nii.gz", "b_mask.nii.gz"]
+    assert re.findall(r"^ +(.*)$", said, re.MULTILINE) == [
+        f"{name}_{ending}" for name in "ab" for ending in ("qc.json", "mask.nii.gz")
+    ]
     assert "failed: a.nii.gz" in said
     assert not (tmp_path / "out").exists()
 

@@ -28,6 +28,12 @@ START = ["in", "out", "participant"]
 LATIN = os.fsdecode(b"m\xfcde")  # a word that is not UTF-8, as the system hands it over
 FIELDS = [one for one in dataclasses.fields(Options) if one.metadata]
 
+
+def identity(size: int) -> list[str]:
+    """Return the numbers of a matrix, row by row."""
+    return [str(int(row == column)) for row in range(size) for column in range(size)]
+
+
 # For each option words that change it, and other options that it needs beside it.
 EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "derivatives": (["a", "b"], []),
@@ -44,6 +50,8 @@ EXAMPLES: dict[str, tuple[list[str], list[str]]] = {
     "mask_file": (["mask.nii.gz"], []),
     "template": (["MNI152NLin6Asym"], ["--mask-strategy", "gm-template"]),
     "brain_volume": (["100", "900"], []),
+    "target_affine": (identity(3), ["--mask-only"]),
+    "target_shape": (["9", "9", "9"], ["--mask-only", "--target-affine", *identity(4)]),
     "mask_only": ([], []),
     "combine_masks": (["union"], []),
     "combine_over": (["session"], ["--combine-masks", "union"]),

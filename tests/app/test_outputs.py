@@ -14,6 +14,7 @@ import pytest
 
 from bidsmask.app import masks, prepare
 from bidsmask.app import run as run_module
+from bidsmask.terminal import EXAMPLES
 from tests.make_app import run_app, run_on_terminal
 from tests.make_images import write_image
 from tests.make_runs import brain, contents, leftovers, write_atlas, write_dataset, write_run
@@ -314,14 +315,22 @@ def test_verbose_shows_each_finding(tmp_path, capsys):
     assert "warning: sub-01_task-rest" in capsys.readouterr().err
 
 
-def test_many_findings_of_a_kind_are_counted(tmp_path, capsys):
+def test_what_failed_is_named_with_its_reason_and_other_findings_of_a_kind_are_counted(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(EXAMPLES, "error", 4)
     labels = ["01", "02", "03", "04", "05"]
     for run in write_dataset(tmp_path / "in", labels):
         run.confounds.unlink()
     assert run_app(tmp_path / "in", tmp_path / "out") == 65
     said = capsys.readouterr().err
+    name = "sub-05_task-rest_space-MNI152NLin2009cAsym"
+    reason = f"{name}_desc-preproc_bold.nii.gz has no confounds table"
+    assert f"failed: {name}: {reason}" in said
     assert "error: missing-companion, 5 times (5 participants)" in said
-    assert "… and 2 more in findings.tsv of the log" in said
+    assert said.count("    sub-") == 4
+    [findings] = (tmp_path / "out").glob("logs/*/findings.tsv")
+    assert f"… and 1 more in {findings}" in said
     table = next((tmp_path / "out").glob("logs/*/findings.tsv")).read_text().splitlines()
     assert len(table) == 6
     assert table[0] == "severity\tcode\twhere\tproblem\tadvice\tparticipant"

@@ -191,6 +191,8 @@ def test_harvard_oxford_tables_of_templateflow_count_from_zero():
         ("tpl-X_atlas-HOSPA_dseg", "0\ta\n1\tb\n", 0, True),
         ("tpl-X_atlas-HOSPA_dseg", "0\tBackground\n1\ta\n", 0, False),
         ("tpl-X_atlas-HOSPA_dseg", "1\ta\n2\tb\n", 0, False),
+        ("tpl-X_atlas-HOCPAth25_res-02_dseg", "0\ta\n1\tb\n", 0, True),
+        ("HOSPA", "0\ta\n1\tb\n", 0, False),
         ("tpl-X_atlas-Other_dseg", "0\ta\n1\tb\n", 0, False),
         ("maps", "0\ta\n1\tb\n", 2, True),
         ("maps", "1\ta\n2\tb\n", 2, False),

@@ -66,6 +66,11 @@ def test_tables_of_many_programs_are_read(names, text, file):
     assert names(text, file) == {2: "b_c", 1: "a"}
 
 
+def test_a_region_may_be_called_as_a_column_is(names):
+    assert names("1 label\n2 name\n", "t.txt") == {1: "label", 2: "name"}
+    assert names("1,region\n2,roi\n", "t.txt") == {1: "region", 2: "roi"}
+
+
 def test_a_number_that_names_need_stays_theirs(names):
     assert names("1 Area 44\n2 Area 45\n", "t.txt") == {1: "Area 44", 2: "Area 45"}
     assert names("1 Area A 7\n2 Area B 7\n", "t.txt") == {1: "Area A", 2: "Area B"}
@@ -133,6 +138,7 @@ def test_a_hemisphere_parts_double_names_and_leaves_others(names):
         ('[{"index": "x", "name": "a"}]', "t.json", "no number as index in entry 1"),
         ("{", "t.json", "not readable as JSON"),
         ("[" * 100_000, "t.json", "not readable as JSON"),
+        ('{"a":' * 900 + "1" + "}" * 900, "t.json", "not readable as JSON|no index beside"),
         ("<atlas></atlas>", "t.xml", "holds no label"),
         ("<atlas>", "t.xml", "not readable as XML"),
         ("<atlas><label>a</label></atlas>", "t.xml", "no number as index in label 1, but ''"),
@@ -155,7 +161,7 @@ def test_a_table_that_does_not_name_regions_is_refused(names, text, file, senten
         ("tian/Tian_Subcortex_S2_3T_COG.txt", "numbers alone in line 1"),
         ("harvardoxford/HarvardOxfordNodeNames.txt", "no index and name in line 1"),
         ("brodmann/brodmann.json", "no index beside each name"),
-        ("brodmann/brodmann.nii.lut", "UTF-8|binary table"),
+        ("brodmann/brodmann.nii.lut", "binary table"),
         ("power264/power_2011.csv", "no column for the name of a region"),
         ("power264/power264CoorMNI.sclib", "no table of region names: .sclib"),
     ],

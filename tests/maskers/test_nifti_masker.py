@@ -36,6 +36,7 @@ from bidsmask.errors import (
     UsageError,
     WrongType,
 )
+from tests.make_heads import dice, head_grid, head_image, true_brain
 from tests.make_images import AFFINE, write_image
 from tests.make_maskers import SHAPE, T_R, confounds, mask, quietly, series
 
@@ -331,6 +332,19 @@ def test_our_own_strategies_make_masks_too(name):
     bright = series(5).get_fdata().mean(-1) > 7000
     assert (inside & bright).sum() > 0.9 * bright.sum()
     assert masker.n_elements_ == inside.sum()
+
+
+def test_a_templates_head_finds_the_brain_of_a_whole_head(tmp_path):
+    affine = head_grid().affine
+    files = {"head": head_image("EPI", noise=0), "t1w": head_image("T1w", noise=0)}
+    files["mask"] = true_brain().astype(np.uint8)
+    paths = {
+        name: write_image(tmp_path / f"{name}.nii.gz", values, affine=affine)
+        for name, values in files.items()
+    }
+    image = nibabel.Nifti1Image(head_image("EPI", scale=1.05), affine)
+    masker = NiftiMasker(mask_strategy="brain", mask_args={**paths, "contrast": "EPI"}).fit(image)
+    assert dice(masker.mask_img_.get_fdata() > 0, true_brain(1.05)) > 0.93
 
 
 def test_a_mask_is_what_is_not_0_in_all_volumes():

@@ -50,6 +50,14 @@ def test_negative_labels_are_regions(tmp_path):
     assert list(atlas.values) == [-40, -30, -20, -10]
 
 
+def test_regions_that_are_not_there_have_no_coverage_and_other_labels_no_region():
+    atlas = atlas_of(LABELS).of([20, 25, 40])
+    assert list(atlas.values) == [20, 25, 40]
+    assert set(np.unique(atlas.labels)) == {0, 20, 40}
+    mask = Mask(np.ones(SHAPE, bool), atlas.grid, "file")
+    np.testing.assert_array_equal(atlas.coverage(mask), [1, np.nan, 1])
+
+
 def test_a_fourth_axis_of_one_volume_is_an_atlas_too(tmp_path):
     atlas = read_atlas(write_image(tmp_path / "atlas.nii.gz", LABELS[..., None]))
     np.testing.assert_array_equal(atlas.labels, LABELS)

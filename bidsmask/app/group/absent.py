@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bidsmask.app.group.cohort import Cohort, is_wanted
+from bidsmask.app.group.cohort import Cohort, as_anatomy, is_wanted
 from bidsmask.app.options import Options
 from bidsmask.app.plan import selection
 from bidsmask.bids.dataset import participant_folders
@@ -111,7 +111,10 @@ def is_combination(job: str) -> bool:
 
 def is_selected(job: str, options: Options) -> bool:
     """Return whether the labels select a job; a participant as a whole they always do."""
-    return not is_run(job) or is_wanted(Entities.parse(job), selection(options))
+    entities = Entities.parse(job)
+    if "task" not in entities:
+        entities = as_anatomy(entities)
+    return not is_run(job) or is_wanted(entities, selection(options))
 
 
 def participant_of(job: object) -> str:

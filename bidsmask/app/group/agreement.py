@@ -20,6 +20,7 @@ from bidsmask.errors import Finding, UnequalChoices
 # that a strategy finds in the confounds, what is censored, repetition times.
 CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "mask": ("StrategyArguments", "MaskIdentity"),
+    "mask quality": (),
     "column map": (),
     "atlas": ("AtlasIdentity",),
     "coverage": ("AtlasIdentity", "MaskIdentity", "MaskArguments", "MaskCombination"),
@@ -242,7 +243,7 @@ def uneven_products(group: str, runs: Sequence[RunOutputs]) -> Iterator[Finding]
 
 def in_words(name: ProductName) -> str:
     """Return the name of a product, that of a mask without its strategy."""
-    return "mask" if name.kind == "mask" else str(name)
+    return name.kind if name.kind in ("mask", "mask quality") else str(name)
 
 
 def uneven_versions(runs: Sequence[RunOutputs]) -> Iterator[Finding]:

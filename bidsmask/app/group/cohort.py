@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -166,13 +166,15 @@ def read_cohort(options: Options) -> Cohort:
     unfinished: dict[str, tuple[Finding, ...]] = {}
     for found in scan_outputs(output, set(labels)):
         theirs = runs_of(found, chosen_mask)
-        seen += [run.entities for run in theirs]
-        theirs = [run for run in theirs if is_wanted(run.entities, wanted)]
+        seen += map(image_entities, theirs)
+        theirs = [run for run in theirs if is_wanted(image_entities(run), wanted)]
         doubled = doubled_runs(theirs)
         runs += [run for run in theirs if not any(run in same for same in doubled)]
         findings += [one for one in found.findings if one.severity != "error"]
         broken = [one for one in found.findings if one.severity == "error"]
-        broken += [one.finding for one in found.unfinished if is_wanted(one.entities, wanted)]
+        broken += [
+            one.finding for one in found.unfinished if is_wanted(image_entities(one), wanted)
+        ]
         named_twice = [meant_twice(same) for same in doubled]
         twice += named_twice
         broken += named_twice
@@ -192,6 +194,16 @@ def is_wanted(entities: Entities, wanted: Selection) -> bool:
     """Return whether the labels select a run in its space, or what belongs to all its spaces."""
     shared = not any(key in entities for key in GRID_ENTITIES) and entities.suffix == "volumes"
     return wanted.takes(entities) and (shared or wanted.takes_space(entities))
+
+
+def image_entities(one: RunOutputs | UnfinishedProduct) -> Entities:
+    """Return entities whose suffix tells whether the image is anatomical, as labels ask."""
+    return as_anatomy(one.entities) if one.datatype == "anat" else one.entities
+
+
+def as_anatomy(entities: Entities) -> Entities:
+    """Return entities with the suffix of an anatomical image; which, no label asks."""
+    return replace(entities, suffix="T1w")
 
 
 def refuse_nothing(options: Options, seen: Sequence[Entities], runs: Sequence[RunOutputs]) -> None:
@@ -218,7 +230,7 @@ def runs_of(found: ParticipantOutputs, chosen_mask: str) -> list[RunOutputs]:
     for (datatype, entities), own in by_name.items():
         without_grid = entities.without(*GRID_ENTITIES)
         shared = by_name.get((datatype, without_grid), []) if without_grid != entities else []
-        if any(one.kind != "volumes" for one in own):
+        if any(one.kind not in ("volumes", "mask quality") for one in own):
             parts = [*own, *(one for one in shared if one.kind == "volumes")]
             runs.append(run_of(found.participant, datatype, entities, parts, chosen_mask))
     return sorted(runs, key=lambda run: natural_order(run.label))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -11,16 +12,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bidsmask.app.examination import bounds_of, findings_of, is_of_brain, quality_keys
 from bidsmask.app.group.cohort import MASKS, Cohort, RunGroup
 from bidsmask.app.group.remedy import EACH, REMOVE
-from bidsmask.app.group.task import GroupTask, GroupWork, Source, said_by_all
+from bidsmask.app.group.task import GroupTask, GroupWork, Source, quality_of, said_by_all
+from bidsmask.app.options import Options
+from bidsmask.bids.publish import json_bytes
 from bidsmask.bids.selection import NATIVE
 from bidsmask.errors import DataError, Finding, GridMismatch, UnequalChoices, UnusableMask
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import open_image
 from bidsmask.images.write import nifti_bytes, space_of
 from bidsmask.masks.combine import IN_WORDS, THRESHOLDS, count_votes
+from bidsmask.masks.doctor import examine
+from bidsmask.masks.flags import Flag, find_flags
 from bidsmask.masks.given import load_mask
+from bidsmask.masks.mask import Mask
 
 # Spaces of one participant, in which no two share a voxel.
 OWN_SPACES: Final = NATIVE | {"", "anat", "T1w", "T2w", "individual", "orig", "scanner"}
@@ -29,31 +36,36 @@ OWN_SPACES: Final = NATIVE | {"", "anat", "T1w", "T2w", "individual", "orig", "s
 USUAL: Final = ("majority", "intersection", "probability")
 
 
-def mask_tasks(
-    cohort: Cohort, group: RunGroup, combination: str | None = None
-) -> Iterator[GroupTask]:
+def mask_tasks(cohort: Cohort, group: RunGroup, options: Options) -> Iterator[GroupTask]:
     """Yield what makes the masks of a group; nothing where its space is not shared.
 
     Parameters
     ----------
     cohort : Cohort
     group : RunGroup
-    combination : {"intersection", "union", "majority", "probability"}, optional
-        The only one to be made.
+    options : Options
+        Whose `combine_masks` is the only way in which they are joined, where it is given.
     """
     if group.space in OWN_SPACES:
         return
-    kinds = (combination,) if combination else USUAL
-    files = tuple((mask_file(cohort, group, kind),) for kind in kinds)
+    kinds = (options.combine_masks,) if options.combine_masks else USUAL
+    files = tuple(files_of(cohort, group, kind) for kind in kinds)
     label = f"{group.label}_mask"
     make = partial(make_masks, group=group, kinds=kinds)
+    bounds = asdict(bounds_of(options))
     try:
         sources = group.of(MASKS)
     except UnequalChoices as conflict:
         yield GroupTask(label, files, (), make, conflict=conflict)
         return
     if sources:
-        yield GroupTask(label, files, sources, make, left_out=group.without(MASKS))
+        yield GroupTask(label, files, sources, make, bounds, left_out=group.without(MASKS))
+
+
+def files_of(cohort: Cohort, group: RunGroup, kind: str) -> tuple[Path, ...]:
+    """Return what is written of masks joined in one way: of a mask what was measured, too."""
+    mask = mask_file(cohort, group, kind)
+    return (mask,) if kind == "probability" else (mask, quality_of(mask))
 
 
 def mask_file(cohort: Cohort, group: RunGroup, kind: str) -> Path:
@@ -100,8 +112,33 @@ def make_masks(work: GroupWork, group: RunGroup, kinds: Sequence[str]) -> None:
         if not voxels.any():
             problem = f"is empty: no voxel is in the masks of enough of the {votes.n_masks} runs"
             work.note("warning", "empty-mask", product.path, problem)
-        content = nifti_bytes(voxels, grid, space=space)
-        work.publish(product, [content], mask_sidecar(work, group, grid, voxels, kind))
+        quality, flags = quality_and_flags(work, product.path, voxels, grid)
+        work.findings += findings_of(flags, product.path, kind, "")
+        contents = [nifti_bytes(voxels, grid, space=space), json_bytes(quality)]
+        work.publish(product, contents, mask_sidecar(work, group, grid, voxels, kind, flags))
+
+
+def quality_and_flags(
+    work: GroupWork, path: Path, voxels: NDArray[np.bool_], grid: Grid
+) -> tuple[dict[str, Any], tuple[Flag, ...]]:
+    """Return what the shape of a group mask tells, and what is odd about it."""
+    about = {
+        "Description": "What was measured of the group mask.",
+        "Sources": [work.cohort.uri(path)],
+    }
+    if not voxels.any():
+        return {**about, "NotMeasured": "Nothing, since the mask is empty.", "Flags": []}, ()
+    exam = examine(Mask(voxels, grid, "file"), None)
+    bounds = bounds_of(work.options)
+    strategies = [str(mask.metadata.get("Strategy")) for _, mask in work.sources]
+    flags = find_flags(exam, bounds, is_brain=is_of_brain(strategies, exam.volume_ml, bounds))
+    return {**about, "NotMeasured": NO_IMAGE, **quality_keys(exam, flags, bounds)}, flags
+
+
+NO_IMAGE: Final = (
+    "What is null here needs an image to hold the mask against, or another mask of the same head: "
+    "the group level reads what the participant level wrote, which are masks and signals."
+)
 
 
 def usual_grid(work: GroupWork, group: RunGroup) -> Grid:
@@ -158,6 +195,7 @@ def mask_sidecar(
     grid: Grid,
     voxels: NDArray[np.bool_],
     kind: str,
+    flags: Sequence[Flag],
 ) -> dict[str, Any]:
     """Return what is said of a group mask."""
     n_voxels = int(np.count_nonzero(voxels))
@@ -171,6 +209,7 @@ def mask_sidecar(
         "Connected": True,
         "Voxels": n_voxels,
         "VolumeMillilitres": round(n_voxels * grid.voxel_volume_mm3 / 1000, 3),
+        "Flags": [flag.sentence for flag in flags],
     }
 
 

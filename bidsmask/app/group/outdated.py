@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bidsmask.app.group.task import GroupTask, sidecar_of
+from bidsmask.app.group.task import GroupTask, quality_of, sidecar_of
 from bidsmask.app.job import Outcome
 from bidsmask.app.options import Options
 from bidsmask.app.plan import asked_labels
@@ -73,10 +73,11 @@ def orphans(output: Path, made: Collection[Path], options: Options) -> Iterator[
         if sidecar in made or entities.suffix not in SUFFIXES or not is_group_product(sidecar):
             continue
         stem = sidecar.name.removesuffix(".json")
+        quality = f" {quality_of(sidecar).name}" if entities.suffix == "mask" else ""
         yield Finding(
             "warning",
             "orphaned",
             str(sidecar),
             "tells of a group product to which no run belongs any more",
-            f"Remove it, with its data: rm {stem}.*",
+            f"Remove it, with its data: rm {stem}.*{quality}",
         )

@@ -31,7 +31,7 @@ from bidsmask.errors import DataError, Finding
 def group_tasks(cohort: Cohort, options: Options) -> Iterator[GroupTask]:
     """Yield all that is made of a cohort."""
     for group in cohort.groups:
-        yield from mask_tasks(cohort, group, options.combine_masks)
+        yield from mask_tasks(cohort, group, options)
         yield from coverage_tasks(cohort, group)
         yield from stack_tasks(cohort, group)
         yield from motion_tasks(cohort, group, tuple(dict.fromkeys(options.connectivity)))

@@ -68,6 +68,21 @@ _OF_MASK: Final = {
     "Voxels": Measure("mask_voxels", "voxels of the mask", is_judged=False),
     "VolumeMillilitres": Measure("mask_volume_ml", "mask volume", "ml"),
 }
+# The doctor's, of which the table shows what a mask is judged by.
+_OF_MASK_QUALITY: Final = {
+    "Components": Measure("mask_components", "components of the mask", is_judged=False),
+    "HolesMillilitres": Measure("mask_holes_ml", "holes of the mask", "ml", is_judged=False),
+    "Asymmetry": Measure("mask_asymmetry", "asymmetry of the mask"),
+    "FlatSurface": Measure("mask_flat_surface", "flat surface of the mask", is_judged=False),
+    "Contrast": Measure("mask_contrast", "contrast of the mask"),
+    "VoxelsWithoutSignal": Measure(
+        "mask_voxels_without_signal", "share of the mask without signal", is_judged=False
+    ),
+    "SurfaceOnEdges": Measure("mask_surface_on_edges", "surface of the mask on edges"),
+    "Agreement.derivative.Dice": Measure(
+        "mask_dice_with_derivative", "Dice with the derivative mask", is_judged=False
+    ),
+}
 _OF_RUN: Final = {
     "RepetitionTime": Measure("repetition_time", "repetition time", "s"),
     "SamplingFrequency": Measure("sampling_frequency", "sampling frequency", "Hz", is_judged=False),
@@ -102,10 +117,27 @@ _OF_SIGNALS: Final = {
 
 
 def measured_of_mask(run: RunOutputs) -> Iterator[tuple[Measure, Number]]:
-    """Yield every number that the sidecar of a run's mask holds, but those of choices."""
+    """Yield every number of the sidecar of a run's mask but choices, and the doctor's main ones."""
     if run.mask is not None:
         for key, number in _numbers(run.mask):
             yield _OF_MASK.get(key) or _unknown(key, "mask"), number
+    if run.mask_quality is not None:
+        for key, number in _numbers(run.mask_quality):
+            if key in _OF_MASK_QUALITY:
+                yield _OF_MASK_QUALITY[key], number
+
+
+def flags_of_mask(run: RunOutputs) -> str | None:
+    """Return the codes of what is odd about a run's mask; None where it was not examined."""
+    if run.mask_quality is None:
+        return None
+    flags = run.mask_quality.metadata.get("Flags")
+    told = (
+        [one.get("Code") for one in flags if isinstance(one, dict)]
+        if isinstance(flags, list)
+        else []
+    )
+    return "; ".join(map(str, told)) or "none"
 
 
 def measured_of_signals(run: RunOutputs) -> Iterator[tuple[Measure, Number]]:

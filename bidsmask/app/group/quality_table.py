@@ -21,6 +21,7 @@ from bidsmask.app.group.quality import (
     UNCOVERED,
     Measure,
     Number,
+    flags_of_mask,
     measured_of_mask,
     measured_of_signals,
     reasons,
@@ -43,7 +44,7 @@ def quality_tasks(cohort: Cohort) -> Iterator[GroupTask]:
         (run, one)
         for run in cohort.runs
         for name, one in run.products.items()
-        if name.kind in ("mask", "coverage", "signals")
+        if name.kind in ("mask", "mask quality", "coverage", "signals")
     ]
     files = ((cohort.output / _NAME,),)
     yield GroupTask("desc-group_qc", files, sources, make_quality, rows_and_masks(cohort))
@@ -83,7 +84,8 @@ def make_quality(work: GroupWork) -> None:
     keys = entity_keys(runs)
     labels = {key: [run.entities.get(key) for run in runs] for key in keys}
     strategies = [strategy_of(run) for run in runs]
-    texts = pd.DataFrame({**labels, "mask_strategy": strategies}, dtype=object)
+    of_masks = {"mask_strategy": strategies, "mask_flags": [flags_of_mask(run) for run in runs]}
+    texts = pd.DataFrame({**labels, **of_masks}, dtype=object)
     numbers = {one.column: column_of([row.get(one) for row in rows]) for one in measures}
     verdict = {"outlier": [None if one is None else bool(one) for one in why], "reasons": why}
     parts = [rows_of(runs), texts, pd.DataFrame(numbers), pd.DataFrame(verdict, dtype=object)]
@@ -113,7 +115,7 @@ def majority_mask(work: GroupWork, group: RunGroup) -> Mask | None:
 
     It is counted again: the one on the disk may be of an earlier run, if writing it failed.
     """
-    for task in mask_tasks(work.cohort, group):
+    for task in mask_tasks(work.cohort, group, work.options):
         if task.conflict is None:
             # What is wrong with a mask is said where the masks are joined.
             counting = GroupWork(task, work.cohort, work.options)
@@ -158,7 +160,7 @@ def entity_keys(runs: Sequence[RunOutputs]) -> list[str]:
     """Return the keys of all entities but the participant's, in the order of names."""
     everything = Entities().with_(**{key: "1" for run in runs for key, _ in run.entities.pairs})
     parts = everything.without("sub").name(suffix="", extension="").split("_")
-    return [part.partition("-")[0] for part in parts]
+    return [part.partition("-")[0] for part in parts if part]
 
 
 def column_of(values: Sequence[Number | None]) -> pd.Series:
@@ -182,6 +184,10 @@ def quality_sidecar(keys: Sequence[str], measures: Sequence[Measure]) -> dict[st
         **row_names_sidecar(),
         **{key: {"Description": f"The label of `{key}-` in the names of the run."} for key in keys},
         "mask_strategy": {"Description": "How the mask was made."},
+        "mask_flags": {
+            "Description": "The codes of what is odd about the mask, the bad ones first; the file "
+            "`_qc.json` beside the mask has them in words. `none` where nothing is.",
+        },
         **described,
         "outlier": {
             "Description": "Whether the run stands out among those of its task and space: one of "

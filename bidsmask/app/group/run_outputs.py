@@ -91,6 +91,13 @@ class RunOutputs:
             return self.masks.get(self.chosen_mask)
         return next(iter(self.masks.values())) if len(self.masks) == 1 else None
 
+    @property
+    def mask_quality(self) -> WrittenProduct | None:
+        """What was measured of that mask; None where it was not."""
+        if self.mask is None:
+            return None
+        return self._by_desc("mask quality").get(self.mask.entities["desc"])
+
     @cached_property
     def volumes(self) -> Mapping[str, WrittenProduct]:
         """The tables of volumes by cleaning."""

@@ -72,6 +72,11 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name.partition(".")[0] + ".json")
 
 
+def quality_of(mask: Path) -> Path:
+    """Return the path of the JSON file that tells what was measured of a mask."""
+    return sidecar_of(mask.with_name(mask.name.replace("_mask.", "_qc.")))
+
+
 class GroupWork:
     """What is done for one GroupTask, with what was written, noticed and left out on the way.
 

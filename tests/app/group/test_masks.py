@@ -112,7 +112,9 @@ def test_each_sidecar_tells_what_it_was_made_of(output):
         assert told["LeftOut"] == {}
         assert told["Strategies"] == {"derivative": 4}
         assert told["SpatialReference"] == SPACE
-        assert told["Bytes"] == [(output / f"{GROUP}_{ending}.nii.gz").stat().st_size]
+        files = [f"{ending}.nii.gz", f"{ending.replace('_mask', '_qc')}.json"]
+        files = files[:1] if ending.endswith("probseg") else files
+        assert told["Bytes"] == [(output / f"{GROUP}_{one}").stat().st_size for one in files]
     majority = sidecar_of(output, f"{GROUP}_desc-majority_mask")
     assert majority["Threshold"] == 0.5
     assert majority["Voxels"] == np.count_nonzero(
@@ -201,6 +203,30 @@ def test_masks_of_anatomical_images_are_joined_by_contrast(tmp_path):
     assert not np.array_equal(series, t1w)
     rows = (output / "desc-group_qc.tsv").read_text().splitlines()
     assert len(rows) == 1 + 6
+
+
+@pytest.mark.parametrize(
+    ("option", "n_joined"), [(("--session-label", "1"), 2), (("--space", "T1w"), 2)]
+)
+def test_anatomical_masks_belong_to_every_session_that_their_names_do_not_tell(
+    tmp_path, option, n_joined
+):
+    output = write_outputs(tmp_path / "out", ())
+    for label in "12":
+        write_run_outputs(output, f"sub-{label}_ses-1_task-rest", with_signals=False)
+        folder = output / f"sub-{label}/anat"
+        folder.mkdir()
+        for space in ("", f"space-{SPACE}_"):
+            name = f"sub-{label}_{space}desc-derivative_mask"
+            write_mask(folder / f"{name}.nii.gz", brain(SHAPE))
+            write_sidecar(folder / f"{name}.json", StrategyReason="asked for")
+    assert run_group(output, *option) == 0
+    rows = (output / "desc-group_qc.tsv").read_text().splitlines()[1:]
+    own = [row for row in rows if "task-rest" not in row and SPACE not in row]
+    assert len(own) == n_joined
+    assert (output / f"mod-T1w_space-{SPACE}_desc-majority_mask.nii.gz").exists() == (
+        option[0] == "--session-label"
+    )
 
 
 def test_group_masks_of_what_the_app_wrote(tmp_path):
