@@ -236,7 +236,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
         """
         check_is_fitted(self)
         series = self._series(imgs)
-        if isinstance(imgs, list | tuple) and any(len(image.shape) > 3 for image in series.images):
+        if isinstance(imgs, list | tuple) and series.n_volumes > len(series.images):
             raise UsageError(
                 "Input data",
                 "has incompatible dimensionality: 4D images in a list, where 3D ones are needed",

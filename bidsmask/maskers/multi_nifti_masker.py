@@ -39,26 +39,64 @@ class MultiNiftiMasker(NiftiMasker):
 
     Parameters
     ----------
-    mask_img, runs, smoothing_fwhm, standardize, standardize_confounds, detrend
-        As for NiftiMasker.
-    high_variance_confounds, low_pass, high_pass, t_r, target_affine, target_shape
-        As for NiftiMasker.
+    mask_img : path or nibabel image, default=None
+        What is not 0 is inside. Without one, `fit` computes it from all of its images.
+    runs : (n_volumes,) array-like, default=None
+        Marks of the runs of each image.
+    smoothing_fwhm : float or three floats, default=None
+        Width of the Gaussian that volumes are smoothed with first, mm.
+    standardize : {"zscore_sample", "zscore", "psc", True, False, None}, default=False
+        As of NiftiMasker.
+    standardize_confounds : bool, default=True
+        Take the mean out of confounds before they are regressed out.
+    detrend : bool, default=False
+        Take out each column's line over time.
+    high_variance_confounds : bool, default=False
+        Regress out what the voxels of highest variance have in common, image by image.
+    low_pass : float, default=None
+        Hz; what is faster goes.
+    high_pass : float, default=None
+        Hz; what is slower goes.
+    t_r : float, default=None
+        Repetition time, s. A filter needs it.
+    target_affine : (3, 3) or (4, 4) array-like, default=None
+        Of the grid that mask and images are moved to.
+    target_shape : three ints, default=None
+        Of that grid.
     mask_strategy : str, default="background"
-        As for NiftiMasker; the mask is what more than half of the images' masks hold
-        (`threshold` among `mask_args` sets another share).
-    mask_args, dtype, memory
-        As for NiftiMasker.
+        As of NiftiMasker; the mask is what more than half of the images' masks hold.
+    mask_args : dict, default=None
+        Arguments of the strategy; `threshold` is another share of the masks.
+    dtype : dtype or "auto", default=None
+        As of NiftiMasker.
+    memory : path or joblib.Memory, default=None
+        Where results are kept between calls.
     memory_level : int, default=0
         0 keeps nothing, unless `memory` is given.
     n_jobs : int, default=1
         Images worked on at a time; -1: as many as there are processors.
-    verbose, reports, cmap, clean_args, kwargs
-        As for NiftiMasker.
+    verbose : int, default=0
+        Whether to print what is being done.
+    reports : bool, default=True
+        Keep at `fit` what `generate_report` shows.
+    cmap : str, default="gray"
+        Without effect: the pictures of reports are grey.
+    clean_args : dict, default=None
+        As of NiftiMasker.
+    kwargs : dict
+        The same under the names of older versions: clean__filter and so on.
 
     Attributes
     ----------
-    affine_, clean_args_, mask_img_, memory_, n_elements_
-        As for NiftiMasker.
+    affine_ : (4, 4) or (3, 3) array
+        Of the grid of the signals.
+    clean_args_ : dict
+        `clean_args`, or an empty one.
+    mask_img_ : nibabel.Nifti1Image
+        The mask, uint8.
+    memory_ : joblib.Memory
+    n_elements_ : int
+        Number of voxels inside.
     """
 
     def __init__(
@@ -88,6 +126,15 @@ class MultiNiftiMasker(NiftiMasker):
         **kwargs: Any,
     ) -> None:
         take_parameters(self, locals())
+
+    def fit(self, imgs: Images | None = None, y: None = None) -> MultiNiftiMasker:
+        """Learn the mask that the images share, as NiftiMasker does that of one.
+
+        Where the mask is given, the images may lie on grids of their own.
+        """
+        is_many = isinstance(imgs, list | tuple) and len(imgs) > 0
+        super().fit(imgs[0] if is_many and self.mask_img is not None else imgs, y)  # type: ignore[index]
+        return self
 
     def transform(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import nibabel
 import nilearn.maskers
 import numpy as np
 import pytest
@@ -52,6 +53,14 @@ def test_signals_are_those_of_each_image(n_jobs):
         )
         assert_array_equal(signals, expected)
     assert_array_equal(masker.transform(MANY[0], columns[:1], kept[:1]), found[0])
+
+
+def test_a_given_mask_is_for_images_on_grids_of_their_own():
+    other = nibabel.Nifti1Image(MANY[1].get_fdata()[1:], MANY[1].affine @ np.diag([1, 1, 1.1, 1]))
+    masker = MultiNiftiMasker(mask())
+    found = quietly(masker.fit_transform, [MANY[0], other])
+    for image, signals in zip([MANY[0], other], found, strict=True):
+        assert_array_equal(signals, quietly(NiftiMasker(mask()).fit_transform, image))
 
 
 def test_parameters_are_nilearns_by_name_order_and_default():

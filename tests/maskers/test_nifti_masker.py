@@ -93,7 +93,9 @@ def test_an_image_may_be_given_in_many_ways(tmp_path, monkeypatch):
     for given in (path, str(path), "~/bold.nii.gz", nibabel.load(path), volumes, tuple(volumes)):
         assert_array_equal(masker.transform(given), expected)
     assert_array_equal(masker.transform(volumes[2]), expected[2])
-    assert masker.transform([volumes[2]]).shape == (1, masker.n_elements_)
+    single = nibabel.Nifti1Image(volumes[2].get_fdata()[..., np.newaxis], AFFINE)
+    for given in ([volumes[2]], single, [single]):
+        assert_array_equal(masker.transform(given), expected[2:3])
     assert masker.transform_single_imgs(image).shape == expected.shape
 
 
