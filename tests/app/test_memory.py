@@ -172,6 +172,7 @@ def test_processes_of_the_demo_take_what_was_told(tmp_path, tmp_path_factory):
     [
         (),
         ("--confounds", "simple", "24P", "--keep-censored", "--mask-strategy", "epi"),
+        ("--trials", "--trial-window", "4", "8"),
         ("--mask-only", "--mask-strategy", "brain"),
     ],
 )
