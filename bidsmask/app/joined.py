@@ -30,7 +30,7 @@ from bidsmask.errors import Finding, UnequalChoices
 from bidsmask.images.source import open_bytes, read_regular
 
 COPIED_BYTES = 1 << 22
-# What the sidecars of signals say alike of all runs that are joined.
+# What the sidecars of signals say alike of all runs that are joined; files are the first run's.
 SHARED = (
     "SamplingFrequency",
     "RepetitionTime",
@@ -40,6 +40,8 @@ SHARED = (
     "MaskIdentity",
     "AtlasIdentity",
     "ColumnMap",
+    "ColumnMapFingerprint",
+    "MaskFile",
     "Rows",
     "Statistic",
     "Units",

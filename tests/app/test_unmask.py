@@ -118,6 +118,20 @@ def test_maps_add_up_inside_the_mask_as_in_nilearn(made, tmp_path):
     assert not ours[~brain()].any()
 
 
+def test_the_signals_of_joined_runs_come_back(tmp_path):
+    write_dataset(tmp_path / "in", tasks=("rest_run-1", "rest_run-2"))
+    words = ("--voxels", "--atlas", write_atlas(tmp_path), "--concatenate-runs")
+    assert run_app(tmp_path / "in", tmp_path / "out", *words, "--confounds", "none") == 0
+    for ending in ("seg-voxels", "atlas-blocks_stat-mean"):
+        name = f"{STEM}_{ending}_desc-noneJoined_timeseries"
+        assert run(tmp_path / "out" / f"{name}.tsv", tmp_path / f"{ending}.nii.gz") == 0
+        data = image_of(tmp_path / f"{ending}.nii.gz")
+        assert data.shape == (*SHAPE, 80)
+        assert np.isin(data[brain()][:, 70], signals_of(tmp_path / "out", name)[70]).all()
+    sidecar = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert {"ColumnMapFingerprint", "MaskFile"} <= set(sidecar)
+
+
 def test_a_single_map_comes_back(tmp_path):
     write_dataset(tmp_path / "in")
     weights = np.random.default_rng(5).random(SHAPE).astype(np.float32)
