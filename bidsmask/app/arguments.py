@@ -13,7 +13,8 @@ from typing import Any
 
 from bidsmask.app.checks import GROUP_FIELDS, check, check_text
 from bidsmask.app.config import config_value, read_toml
-from bidsmask.app.options import CLEANING, MASK, RUNNING, SIGNALS, WORK, Options, with_filter
+from bidsmask.app.options import Options, with_filter
+from bidsmask.app.words import CLEANING, MASK, RUNNING, SIGNALS, WORK
 from bidsmask.errors import UsageError
 
 DESCRIPTION = (

@@ -11,17 +11,18 @@ import math
 import os
 from pathlib import Path
 
-from bidsmask.app.options import (
+from bidsmask.app.options import Options, flag
+from bidsmask.app.words import (
     CLEANING,
+    CONFOUNDS,
+    CORRELATIONS,
     LEVELS,
     LONGEST_T_R_S,
     RUNNING,
     SHORTEST_T_R_S,
     SIGNALS,
-    Options,
-    flag,
+    n_compcor,
 )
-from bidsmask.app.words import CONFOUNDS, CORRELATIONS, n_compcor
 from bidsmask.errors import (
     BidsmaskError,
     MissingInput,

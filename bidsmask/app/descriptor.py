@@ -17,7 +17,8 @@ from bidsmask.app.arguments import (
     OUTPUT_DIR_HELP,
     help_text,
 )
-from bidsmask.app.options import LEVELS, RUNNING, WORK, Options, flag
+from bidsmask.app.options import Options, flag
+from bidsmask.app.words import LEVELS, RUNNING, WORK
 
 Input = dict[str, Any]
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from bidsmask.app.job import Job, Outcome
-from bidsmask.app.options import WORK, Options, flag
+from bidsmask.app.options import Options, flag
 from bidsmask.app.plan import Step, preflight
+from bidsmask.app.words import WORK
 from bidsmask.bids.dataset import DESCRIPTION, Dataset, participant_folders
 from bidsmask.bids.entities import Entities
 from bidsmask.bids.place import check_output

@@ -12,30 +12,24 @@ from typing import TYPE_CHECKING, Literal
 
 from bidsmask.app.option import option
 from bidsmask.app.words import (
+    CLEANING,
     COMBINATIONS,
     COMBINED_OVER,
     CONFOUNDS,
     CONNECTIVITY,
+    DATATYPES,
+    MASK,
     MASK_STRATEGIES,
     REGION_STATISTICS,
+    RUNNING,
+    SIGNALS,
+    WORK,
 )
 
 if TYPE_CHECKING:  # for the types alone: help must not wait for numpy
     from bidsmask.cleaning.cleaning import Scale
     from bidsmask.cleaning.filter import Kind, Padding
     from bidsmask.cleaning.motion import MotionKind
-
-LEVELS = ("participant", "group")
-# Folders of the images that each choice means.
-DATATYPES = {"func": ("func",), "anat": ("anat",), "both": ("anat", "func")}
-# Between two volumes, s. What lies outside was meant in milliseconds, or is damage.
-SHORTEST_T_R_S, LONGEST_T_R_S = 0.001, 100.0
-
-WORK = "what to work on"
-MASK = "mask"
-SIGNALS = "signals"
-CLEANING = "cleaning"
-RUNNING = "running"
 
 
 @dataclass(frozen=True)

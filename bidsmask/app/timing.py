@@ -6,7 +6,7 @@ import math
 
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
-from bidsmask.app.options import LONGEST_T_R_S, SHORTEST_T_R_S
+from bidsmask.app.words import LONGEST_T_R_S, SHORTEST_T_R_S
 from bidsmask.errors import BadTiming
 from bidsmask.images.image import Image
 

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
+LEVELS = ("participant", "group")
+# Folders of the images that each choice means.
+DATATYPES = {"func": ("func",), "anat": ("anat",), "both": ("anat", "func")}
+# Between two volumes, s. What lies outside was meant in milliseconds, or is damage.
+SHORTEST_T_R_S, LONGEST_T_R_S = 0.001, 100.0
+
+WORK = "what to work on"
+MASK = "mask"
+SIGNALS = "signals"
+CLEANING = "cleaning"
+RUNNING = "running"
+
 CONFOUNDS = (
     "none",
     "simple",

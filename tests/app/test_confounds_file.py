@@ -13,7 +13,8 @@ import pytest
 from bidsmask.app.arguments import parse
 from bidsmask.app.choices import CleaningChoice, cleaning_choice, cleaning_choices
 from bidsmask.app.confounds_file import KEYS, OPTIONS, read_confounds_file
-from bidsmask.app.options import CLEANING, Options
+from bidsmask.app.options import Options
+from bidsmask.app.words import CLEANING
 from bidsmask.cleaning.motion import MOTION, MotionFilter
 from bidsmask.cleaning.strategies import STRATEGIES
 from bidsmask.errors import MissingInput, UsageError

@@ -17,7 +17,8 @@ import pytest
 from bidsmask.app import descriptor as module
 from bidsmask.app.arguments import EXIT_CODES, parse, parser
 from bidsmask.app.descriptor import descriptor, descriptor_text
-from bidsmask.app.options import LEVELS, RUNNING, Options, option
+from bidsmask.app.options import Options, option
+from bidsmask.app.words import LEVELS, RUNNING
 from tests.app.test_options import EXAMPLES
 from tests.make_demo import demo_dataset
 

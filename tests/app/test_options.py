@@ -16,8 +16,8 @@ from bidsmask.app import sidecars
 from bidsmask.app.arguments import config_text, parse, parser
 from bidsmask.app.checks import problems
 from bidsmask.app.choices import CleaningChoice, cleaning_choice, cleaning_choices
-from bidsmask.app.options import LEVELS, Options, flag
-from bidsmask.app.words import COMPCOR, CONFOUNDS, MASK_STRATEGIES
+from bidsmask.app.options import Options, flag
+from bidsmask.app.words import COMPCOR, CONFOUNDS, LEVELS, MASK_STRATEGIES
 from bidsmask.cleaning import strategies as cleaning_strategies
 from bidsmask.cleaning.cleaning import Scale
 from bidsmask.cleaning.filter import TemporalFilter

@@ -16,7 +16,7 @@ import pytest
 
 from bidsmask.app import region_options, unmask_options
 from bidsmask.app.arguments import parse, parser
-from bidsmask.app.options import LEVELS
+from bidsmask.app.words import LEVELS
 from tests.make_demo import atlas_of, demo_dataset
 from tests.make_runs import contents, leftovers
 
