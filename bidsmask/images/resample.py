@@ -213,7 +213,8 @@ def resample_spline(
         )
         moved[lost] = np.nan
     low, high = limits or (np.nanmin(values), np.nanmax(values))
-    return np.clip(moved, min(low, 0), max(high, 0), out=moved)
+    kind = values.dtype.type
+    return np.clip(moved, kind(min(low, 0)), kind(max(high, 0)), out=moved)
 
 
 def resample_axes(values: npt.NDArray[Any], source: Grid, target: Grid) -> npt.NDArray[Any]:

@@ -258,7 +258,9 @@ class NiftiLabelsMasker(BaseMasker):
         return moved_to(series, self._grid), extractor
 
     def _signal_dtype(self, series: Series) -> np.dtype[Any]:
-        held = dtype_of_values(series, is_smoothed=self.smoothing_fwhm is not None)
+        is_moved = not self._grid.is_same(series.grid)
+        is_smoothed = self.smoothing_fwhm is not None
+        held = dtype_of_values(series, is_smoothed=is_smoothed, is_moved=is_moved)
         return np.dtype(np.float32 if held == np.float32 else np.float64)
 
     def _unmasked(self, signals: NDArray[Any]) -> tuple[NDArray[Any], Grid]:

@@ -221,7 +221,9 @@ class NiftiMapsMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ign
         return moved_to(series, grid), self._extractor
 
     def _signal_dtype(self, series: Series) -> np.dtype[Any]:
-        held = dtype_of_values(series, is_smoothed=self.smoothing_fwhm is not None)
+        is_moved = self.resampling_target != "data" and not self._mask.grid.is_same(series.grid)
+        is_smoothed = self.smoothing_fwhm is not None
+        held = dtype_of_values(series, is_smoothed=is_smoothed, is_moved=is_moved)
         kind: np.dtype[Any] = np.result_type(held, self._given.dtype, np.float32)
         return kind
 

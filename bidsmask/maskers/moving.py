@@ -65,9 +65,11 @@ def warn_of_moving(what: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=6)
 
 
-def dtype_of_values(series: Series, *, is_smoothed: bool) -> np.dtype[Any]:
+def dtype_of_values(series: Series, *, is_smoothed: bool, is_moved: bool) -> np.dtype[Any]:
     """Return the type in which nilearn holds volumes when it takes signals from them."""
-    if series.dtype.kind == "f" or not is_smoothed:
+    # Unsigned numbers are moved as such.
+    is_changed = is_smoothed or (is_moved and series.dtype.kind == "i")
+    if series.dtype.kind == "f" or not is_changed:
         return series.dtype
     return np.dtype(np.float64 if series.dtype.itemsize == 8 else np.float32)
 

@@ -88,6 +88,16 @@ def test_labels_lost_on_a_coarser_grid_are_named() -> None:
     assert masker.region_ids_ == {0: 4, "background": 0}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int16", "uint16"])
+@pytest.mark.parametrize("smoothing_fwhm", [None, 5])
+def test_signals_of_images_that_are_moved_have_nilearns_type(
+    dtype: str, smoothing_fwhm: float | None
+) -> None:
+    options: dict[str, Any] = {"resampling_target": "labels", "smoothing_fwhm": smoothing_fwhm}
+    ours, theirs = both(series(3, dtype), labels_img=labels_image(coarse=True), **options)
+    assert ours.dtype == theirs.dtype
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_way_back_is_nilearns(dtype: type) -> None:
     rows = np.random.default_rng(0).normal(size=(4, len(LABELS))).astype(dtype)

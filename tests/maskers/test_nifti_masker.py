@@ -362,7 +362,7 @@ def test_images_move_to_a_mask_on_another_grid():
     inside[1:5, 2:8, 1:4] = 1
     other = nibabel.Nifti1Image(inside, affine)
     for options in ({}, {"smoothing_fwhm": 5}):
-        for dtype in ("int16", "float32", "float64"):
+        for dtype in ("int16", "uint16", "float32", "float64"):
             image = series(6, dtype)
             peer = nilearn.maskers.NiftiMasker(other, dtype="float64", standardize=None, **options)
             expected = quietly(peer.fit_transform, image)
