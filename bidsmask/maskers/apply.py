@@ -159,6 +159,38 @@ def nonzero_voxels(series: Series) -> NDArray[np.bool_]:
     return inside
 
 
+def as_signals(X: Any, n_columns: int, bool_as: DTypeLike) -> NDArray[Any]:
+    """Return what is to be taken back to images, (n_volumes, n_columns) or (n_columns,).
+
+    Parameters
+    ----------
+    X : array or table
+        A table of one row is that of a 3D image, as in nilearn.
+    n_columns : int
+    bool_as : dtype
+        What truth values become, with a warning.
+
+    Raises
+    ------
+    UsageError
+        Another number of axes or columns.
+    """
+    is_table = hasattr(X, "to_numpy")
+    signals = np.atleast_1d(X.to_numpy() if is_table else np.asarray(X))
+    if is_table and len(signals) == 1:
+        signals = signals.ravel()
+    if signals.ndim > 2 or signals.shape[-1] != n_columns:
+        raise UsageError(
+            "Input to 'inverse_transform'",
+            f"has wrong shape. It is {signals.shape}, but {n_columns} columns are needed",
+        )
+    if signals.dtype == bool:
+        kind = np.dtype(bool_as)
+        warnings.warn(f"Casting boolean input to {kind}", UserWarning, stacklevel=3)
+        signals = signals.astype(kind)
+    return signals
+
+
 def _smooth(values: FloatArray, grid: Grid, fwhm_mm: float | None) -> FloatArray:
     """Smooth a volume in its own memory and type, as nilearn's `smooth_array`."""
     if fwhm_mm is None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bidsmask.errors import UsageError, WrongType
 from bidsmask.images.grid import Grid
-from bidsmask.maskers.apply import nonzero_voxels
+from bidsmask.maskers.apply import as_signals, nonzero_voxels
 from bidsmask.maskers.cleaning import TimeSteps, clean_signals
 from bidsmask.maskers.confounds import Confounds, SampleMask
 from bidsmask.maskers.high_variance import high_variance_confounds
@@ -194,8 +194,11 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
         if not self.high_variance_confounds:
             return self.transform_single_imgs(imgs, confounds, sample_mask)
         series = self._series(imgs)
-        key = ("high variance", content_of(series))
-        found = [self._remember(key, lambda: high_variance_confounds(imgs))]
+        found = [
+            self._remember(
+                lambda: ("high variance", content_of(series)), lambda: high_variance_confounds(imgs)
+            )
+        ]
         if confounds is not None:
             found += confounds if isinstance(confounds, list | tuple) else [confounds]
         return self.transform_single_imgs(imgs, found, sample_mask)
@@ -243,8 +246,10 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
                 "Give one image at a time, or a MultiNiftiMasker the list.",
             )
         self._adapt(series)
-        key = ("signals", content_of(series), self._state(), content_of([confounds, sample_mask]))
-        signals = self._remember(key, lambda: self._signals(series, confounds, sample_mask))
+        signals = self._remember(
+            lambda: (content_of(series), self._state(), content_of([confounds, sample_mask])),
+            lambda: self._signals(series, confounds, sample_mask),
+        )
         is_table = getattr(self, "_sklearn_output_config", {}).get("transform", "default")
         return signals if series.is_series or is_table != "default" else np.squeeze(signals[0])
 
@@ -268,17 +273,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
             Another shape.
         """
         check_is_fitted(self)
-        signals = np.atleast_1d(X.to_numpy().squeeze() if hasattr(X, "to_numpy") else np.asarray(X))
-        if signals.ndim > 2 or signals.shape[-1] != self.n_elements_:
-            raise UsageError(
-                "Input to 'inverse_transform'",
-                f"has wrong shape. It is {signals.shape}, but {self.n_elements_} columns are "
-                "needed",
-            )
-        if signals.dtype == bool:
-            kind = np.dtype(np.int32 if self.dtype is None else self.dtype)
-            warnings.warn(f"Casting boolean input to {kind}", UserWarning, stacklevel=2)
-            signals = signals.astype(kind)
+        signals = as_signals(X, self.n_elements_, np.int32 if self.dtype is None else self.dtype)
         self._say("Computing image from signals")
         values, grid = self._unmasked(np.atleast_2d(signals))
         kind = asked_dtype(self.dtype, signals.dtype, np.int32) or signals.dtype
@@ -404,7 +399,7 @@ class BaseMasker(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # skle
         learned.pop("memory_")
         return type(self).__name__, content_of({**parameters, **learned})
 
-    def _remember(self, key: Any, work: Any) -> Any:
+    def _remember(self, key: Callable[[], Any], work: Callable[[], Any]) -> Any:
         return remember(self.memory_, key, work)
 
     def _say(self, message: str) -> None:

@@ -31,19 +31,20 @@ def as_memory(memory: Any, verbose: int) -> Memory:
     return Memory(location=location, verbose=max(0, int(verbose) - 1))
 
 
-def remember(memory: Memory, key: Any, work: Callable[[], Any]) -> Any:
+def remember(memory: Memory, key: Callable[[], Any], work: Callable[[], Any]) -> Any:
     """Return what work gives, from the disk where it was done before.
 
     Parameters
     ----------
     memory : joblib.Memory
-    key : anything that joblib can hash
-        All that the result depends on; `content_of` gives that of images.
+    key : callable
+        Gives all that the result depends on; `content_of` gives that of images. It may have to
+        read a file for that, and so is called only where something is kept.
     work : callable
     """
     if memory.location is None:
         return work()
-    return memory.cache(_do, ignore=["work"])((__version__, key), work)
+    return memory.cache(_do, ignore=["work"])((__version__, key()), work)
 
 
 def content_of(thing: Any) -> Any:

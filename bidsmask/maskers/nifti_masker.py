@@ -184,8 +184,10 @@ class NiftiMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ignore[
                 stacklevel=4,
             )
         arguments = {one: value for one, value in given.items() if one in known}
-        key = ("mask", name, content_of(series), content_of(arguments))
-        return self._remember(key, lambda: self._compute(name, series, arguments))
+        return self._remember(
+            lambda: ("mask", name, content_of(series), content_of(arguments)),
+            lambda: self._compute(name, series, arguments),
+        )
 
     @staticmethod
     def _arguments_of(strategy: str) -> set[str]:

@@ -403,6 +403,15 @@ def test_the_way_back_is_nilearns(dtype):
     assert_array_equal(masker.transform(masker.inverse_transform(signals)), signals)
 
 
+def test_tables_of_one_row_or_one_column_come_back():
+    values = np.zeros(SHAPE, np.uint8)
+    values[3, 4, 5] = 1
+    masker = NiftiMasker(nibabel.Nifti1Image(values, AFFINE)).set_output(transform="pandas").fit()
+    table = masker.transform(series(5))
+    assert masker.inverse_transform(table).shape == (*SHAPE, 5)
+    assert masker.inverse_transform(table[:1]).shape == SHAPE
+
+
 # scikit-learn
 
 
