@@ -121,7 +121,9 @@ def write_run_outputs(
             "framewise_displacement": rng.uniform(0, 0.5, n_volumes).round(4),
         }
     )
-    write_table(folder / f"{stem}_desc-{cleaning}_volumes.tsv", volumes, Thresholds={})
+    write_table(
+        folder / f"{stem}_desc-{cleaning}_volumes.tsv", volumes, Thresholds={}, TrialDelay=0.0
+    )
     atlas = f"{name}_atlas-{ATLAS}"
     labels = np.indices(SHAPE)[0] * len(regions) // SHAPE[0] + 1
     write_mask(folder / f"{atlas}_dseg.nii.gz", labels, affine)

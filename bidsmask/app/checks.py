@@ -65,6 +65,7 @@ COLUMNS_OF_TRIALS = frozenset(
         "kept",
         "reason",
         "framewise_displacement",
+        "filtered_framewise_displacement",
         "std_dvars",
         "trial_type",
         "trial_number",

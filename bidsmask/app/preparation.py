@@ -107,7 +107,7 @@ class Inputs:
         """Return the identities of the files of a run."""
         run = job.run
         tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
-        labelling = (start_time(job), job.options.trial_delay, job.options.events_columns)
+        labelling = (start_time(job), job.options.events_columns)
         return cls(
             bold=identity(run.path),
             mask=mask,

@@ -149,7 +149,8 @@ def plan_cleaning(
             "Use fewer confounds, a wider band, or longer runs.",
         )
     thresholds = asdict(choice.thresholds)
-    volumes = fingerprint("volumes", thresholds, inputs.events, *inputs.timing)
+    delay_s = job.options.trial_delay or 0.0
+    volumes = fingerprint("volumes", thresholds, inputs.events, delay_s, *inputs.timing)
     signals = signals_fingerprint("voxels", job, choice, own)
     return CleaningPlan(
         choice=choice,

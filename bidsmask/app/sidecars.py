@@ -218,6 +218,7 @@ def volumes_sidecar(job: Job, preparation: Preparation, plan: CleaningPlan) -> d
         "Description": "One row per volume of the run.",
         "Sources": [job.dataset.uri(path) for path in sources],
         "RepetitionTime": preparation.t_r_s,
+        "TrialDelay": job.options.trial_delay or 0.0,
         **({} if preparation.trials is None else trial_keys(job)),
         "volume": {"Description": "Number of the volume, from 0."},
         "row": {"Description": "Row of the volume in the signals, from 0; n/a when censored."},
@@ -246,7 +247,6 @@ def trial_keys(job: Job) -> dict[str, Any]:
     of_trial = {"Description": "From the events, of that trial."}
     return {
         "StartTime": start_time(job),
-        "TrialDelay": job.options.trial_delay or 0.0,
         "trial_type": {
             "Description": "Of the trial that the volume falls into: the last to have begun by "
             "StartTime + onset of the volume, once delayed by TrialDelay, and not to have ended; "

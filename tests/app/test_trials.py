@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import bidsmask
+from bidsmask.app.checks import COLUMNS_OF_TRIALS
 from bidsmask.cli import main
 from bidsmask.demo.timecourse import T_R_S, task_response
 from tests.make_app import (
@@ -99,6 +100,7 @@ def test_rows_are_trials_of_every_product_and_cleaning(run, tmp_path):
         assert list(table["trial_type"]) == ["a", "b"]
         assert list(table["onset"]) == [4, 20]
         assert list(table["n_volumes"]) == [2, 2]
+        assert {*table, *out.volumes(cleaning)} <= COLUMNS_OF_TRIALS
 
 
 def test_censored_volumes_do_not_count_and_a_trial_of_them_alone_is_empty(run):
@@ -130,20 +132,21 @@ def test_two_windows_stand_side_by_side(run):
 
 
 def test_only_what_is_missing_is_made_again(run):
-    out = out_of(run)
+    products = ("--voxels", "--atlas", write_atlas(run.root.parent / "atlas"))
+    out = out_of(run, *products)
     before = contents(out.output)
-    out_of(run, *WINDOW)
+    out_of(run, *products, *WINDOW)
     after = contents(out.output)
     assert {name: after[name] for name in before} == before
     new = {name.rpartition("_")[2] for name in after.keys() - before.keys()}
     assert new == {"trials.tsv", "trials.json", "trialseries.tsv", "trialseries.json"}
-    [series] = out.folder.glob("*trialseries.tsv")
-    series.unlink()
-    out_of(run, *WINDOW)
-    assert contents(out.output) == after
+    for series in out.folder.glob("*trialseries.tsv"):
+        series.unlink()
+        out_of(run, *products, *WINDOW)
+        assert contents(out.output) == after
     write_events(run, "onset duration trial_type\n8 2 c")
-    out_of(run, *WINDOW)
-    assert len(table_of(series)) == 1
+    out_of(run, *products, *WINDOW)
+    assert [len(table_of(path)) for path in out.folder.glob("*trialseries.tsv")] == [1, 1]
 
 
 def test_means_follow_the_format_of_the_signals(run):

@@ -24,7 +24,7 @@ CHOICES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "column map": (),
     "atlas": ("AtlasIdentity",),
     "coverage": ("AtlasIdentity", "MaskIdentity", "MaskArguments", "MaskCombination"),
-    "volumes": ("Thresholds",),
+    "volumes": ("Thresholds", "TrialDelay"),
     "signals": (
         "Statistic",
         "Rows",

@@ -308,6 +308,7 @@ CONFLICTS = {
     "no cleaning at all": ("_timeseries", {"Cleaning": None}, "Cleaning"),
     "another kind of value": ("_timeseries", {"Cleaning": [[]]}, "Cleaning"),
     "thresholds of volumes": ("_volumes", {"Thresholds": {"MinSegment": 5}}, "Thresholds"),
+    "the delay of trials": ("_volumes", {"TrialDelay": 5.0}, "TrialDelay"),
     "the mask's arguments": ("_mask", {"StrategyArguments": {"opening": 1}}, "StrategyArguments"),
 }
 
