@@ -328,6 +328,13 @@ def censoring_keys(thresholds: Thresholds) -> dict[str, Any]:
         "OutlierColumns": thresholds.use_outlier_columns,
         "MinSegment": thresholds.min_segment,
         "DummyScans": thresholds.dummy_scans,
+        "Units": {
+            "FramewiseDisplacement": "mm",
+            "StandardisedDVARS": "1",
+            "CutOffs": "Hz",
+            "MinSegment": "volumes",
+            "DummyScans": "volumes",
+        },
     }
 
 

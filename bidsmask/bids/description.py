@@ -91,6 +91,7 @@ For each run of each participant, in `sub-*/[ses-*/]func`, masks in `anat`, too:
   kept.
 - `*_trialseries.tsv`: the mean of the signals over each trial: the rows are those of the
   `_trials.tsv` that the JSON beside it names.
+- `*_desc-*Joined_*`: the signals and volumes of all runs of a task, one below the other.
 
 For all runs of a task in one space, at the root, once the group level has run:
 

@@ -13,6 +13,7 @@ from nilearn.image import high_variance_confounds, smooth_img
 
 from bidsmask.app import participant
 from bidsmask.cleaning.motion import MOTION, displacement
+from bidsmask.cli import main
 from tests.make_app import Written, image_of, regressed, run_app
 from tests.make_images import write_image
 from tests.make_runs import SHAPE, SPACE, SmallRun, in_brain, write_atlas, write_dataset, write_run
@@ -156,6 +157,20 @@ def test_denoised_series_on_another_grid_is_not_used(
     assert "has another grid or number of volumes" in " ".join(capsys.readouterr().err.split())
     told = written(tmp_path / "out").sidecar("seg-voxels_desc-aroma_timeseries.json")["Cleaning"]
     assert told["Aroma"] == "columns"
+
+
+def test_the_group_level_does_not_join_the_two_ways_of_aroma(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = write_dataset(tmp_path / "in", ("01", "02"))
+    write_denoised(first)
+    second.write_table(second.table().assign(aroma_motion_01=np.arange(40) % 7))
+    words = ("--confounds", "aroma", "--atlas", write_atlas(tmp_path))
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 0
+    capsys.readouterr()
+    assert main([str(tmp_path / "in"), str(tmp_path / "out"), "group"]) == 1
+    assert "Cleaning.Aroma" in " ".join(capsys.readouterr().err.split())
+    assert not list((tmp_path / "out").glob("*_signals.h5"))
 
 
 # tedana

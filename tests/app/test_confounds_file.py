@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bidsmask.app.arguments import parse
 from bidsmask.app.choices import CleaningChoice, cleaning_choice, cleaning_choices
@@ -352,3 +354,34 @@ def test_a_broken_file_stops_the_program_before_any_run(
     assert run_app(tmp_path / "in", tmp_path / "out", "--confounds", path) == 64
     assert "rsfc.toml is not TOML" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+scalars = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=8),
+    st.integers(-5, 50),
+    st.floats(-2, 2),
+    st.booleans(),
+    st.sampled_from(["24P", "csf", "/(/", "square(csf)", "notch", "psc", "all", "auto", "basic"]),
+)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.dictionaries(
+        st.sampled_from([*KEYS, "other"]),
+        st.one_of(scalars, st.lists(scalars, max_size=2), st.lists(st.lists(scalars, max_size=1))),
+        max_size=4,
+    )
+)
+def test_whatever_a_file_says_is_taken_or_refused_by_its_name(
+    tmp_path: Path, said: dict[str, object]
+) -> None:
+    # JSON's texts, numbers and lists are TOML's, too.
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in said.items())
+    try:
+        told = choice_of(tmp_path, text).name
+    except UsageError as error:
+        told = str(error)
+    assert re.search(r"^rsfc[0-9a-f]{8}$|rsfc\.toml", told)
