@@ -52,8 +52,9 @@ def dataset(tmp_path: Path, **run: Any) -> Path:
 
 
 def run_app(bids: Path, output: Path, *words: object) -> int:
-    """Run the app with the mask that is there: whether it is any good does not matter here."""
-    return make_app.run_app(bids, output, *words, "--mask-strategy", "derivative")
+    """Run the app with the mask that is there, in this process, whose environment is changed."""
+    options = ("--mask-strategy", "derivative", "--n-procs", "1")
+    return make_app.run_app(bids, output, *words, *options)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
