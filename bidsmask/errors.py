@@ -25,8 +25,8 @@ leaf with the exit code that the program ends with when nothing else is left to 
         ├── MissingCompanion      a file that belongs to a run is not there
         └── UnequalChoices        runs that cannot be joined: made with different choices
 
-UsageError and DataError are ValueErrors, too, and one of these is a TypeError: WrongType. Who comes
-from nilearn goes on catching what it raises.
+UsageError and DataError are ValueErrors, too, and one of these is a TypeError: WrongType;
+a missing input is a FileNotFoundError. Who comes from nilearn goes on catching what it raises.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class NothingSelected(BidsmaskError):
     exit_code = 18
 
 
-class MissingInput(BidsmaskError):
-    """An input named on the command line is missing or unreadable."""
+class MissingInput(BidsmaskError, FileNotFoundError):
+    """An input that was named is missing or unreadable."""
 
     exit_code = 66
 

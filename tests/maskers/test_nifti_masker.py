@@ -669,6 +669,22 @@ def test_parameters_that_make_no_sense_are_refused(name):
         masker.fit_transform(series())
 
 
+def test_errors_are_of_the_kinds_that_nilearn_raises(tmp_path):
+    masker = NiftiMasker(mask()).fit()
+    with pytest.raises(FileNotFoundError):
+        masker.transform(series(), confounds=tmp_path / "nothing.tsv")
+    with pytest.raises(ValueError, match="does not exist"):
+        masker.transform(tmp_path / "nothing.nii.gz")
+    with pytest.raises(TypeError):
+        masker.transform(3)
+
+
+def test_an_error_survives_the_way_to_another_process():
+    error = MissingInput("a.tsv", "cannot be read (why)", "Look for it.")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.advice) == ("a.tsv cannot be read (why). Look for it.", error.advice)
+
+
 def test_no_mask_and_no_images_are_nothing_to_fit_to():
     with pytest.raises(ValueError, match=r"Parameter 'imgs' must be provided to NiftiMasker\.fit"):
         NiftiMasker().fit()
