@@ -39,6 +39,7 @@ SHARED = (
     "MaskCombination",
     "MaskIdentity",
     "AtlasIdentity",
+    "MinCoverage",
     "ColumnMap",
     "ColumnMapFingerprint",
     "MaskFile",
@@ -49,6 +50,8 @@ SHARED = (
     "Columns",
 )
 OF_EACH = ("DegreesOfFreedom", "MeanFramewiseDisplacement", "ColumnsWithoutSignal")
+# Said where a least coverage is asked for.
+OF_COVERAGE = ("ColumnsUnderMinCoverage", "RegionsUnderMinCoverage")
 
 
 @dataclass(frozen=True)
@@ -272,6 +275,7 @@ def signals_sidecar(
                 "Rows": n_rows[number],
                 **{key: of_run["Cleaning"].get(key) for key in of_one},
                 **{key: of_run.get(key) for key in OF_EACH},
+                **{key: of_run[key] for key in OF_COVERAGE if key in of_run},
             }
         )
     return {

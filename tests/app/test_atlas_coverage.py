@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,21 @@ def test_signals_of_two_least_coverages_are_not_joined(tmp_path, capsys):
     capsys.readouterr()
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), "group"]) == 1
     assert "MinCoverage" in said(capsys)
+
+
+def test_joined_runs_say_which_regions_each_lacks(tmp_path):
+    write_dataset(tmp_path / "in", tasks=("rest_run-1", "rest_run-2"))
+    atlas = write_labels(tmp_path / "atlas", slabs(), BLOCKS)
+    words = ["--atlas", atlas, "--min-coverage", 0.15, "--concatenate-runs"]
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 0
+    under = shares(slabs()) < 0.15
+    assert 0 < under.sum() < 4
+    [path] = (tmp_path / "out").rglob("*task-rest_space-*timeseries.tsv")
+    assert table_of(path).isna().all().to_numpy().tolist() == under.tolist()
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert told["MinCoverage"] == 0.15
+    names = [name for name, out in zip("abcd", under, strict=True) if out]
+    assert [run["RegionsUnderMinCoverage"] for run in told["Runs"]] == [names, names]
 
 
 # Labels
