@@ -23,12 +23,12 @@ from tests.make_app import (
     validator_issues,
     write_run,
 )
+from tests.make_images import SHARED
 from tests.make_runs import SPACE, SmallRun, contents, write_atlas, write_dataset
 
-REAL = Path(__file__).parents[2].parent / "shared/data"
-STUDYFORREST = REAL / "studyforrest"
+STUDYFORREST = SHARED / "studyforrest"
 SCHAEFER = (
-    REAL / f"templateflow/tpl-{SPACE}"
+    SHARED / f"templateflow/tpl-{SPACE}"
     f"/tpl-{SPACE}_res-02_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz"
 )
 needs_real = pytest.mark.skipif(
@@ -405,3 +405,19 @@ def test_the_trials_of_the_real_run(tmp_path):
             rows = volumes["row"][(after >= 4) & (after < 8) & volumes["kept"]].astype(int)
             np.testing.assert_allclose(means.iloc[row], signals.iloc[rows].mean(), atol=1e-6)
     assert validator_issues(out.output) == []
+
+
+@needs_real
+def test_visual_regions_respond_to_the_pictures_of_the_real_run_five_seconds_later(tmp_path):
+    """Of 200 regions, 29 are visual: the ten with the largest means over all trials all are."""
+    responses = {}
+    for delay_s in (0, 5):
+        options = ["--space", SPACE, "--atlas", SCHAEFER, "--trials", "--trial-delay", delay_s]
+        assert run_app(STUDYFORREST, tmp_path / "out", *options) == 0
+        out = Written(tmp_path / "out", "sub-02_task-oneback_run-1", SPACE)
+        atlas = "atlas-Schaefer2018200Parcels7Networks_stat-mean"
+        means = table_of(out.path(f"{atlas}_desc-simpleDELAY{delay_s}_trialseries.tsv"))
+        responses[delay_s] = means.mean().nlargest(10)
+    assert responses[5].index.str.contains("_Vis_").all()
+    assert not responses[0].index.str.contains("_Vis_").all()
+    assert responses[5].max() > 1.5 * responses[0].max()
