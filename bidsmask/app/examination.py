@@ -144,6 +144,8 @@ def quality_keys(exam: Examination, flags: Sequence[Flag], bounds: Bounds) -> di
             side: _number(share) for side, share in exam.side_shares.items()
         },
         "Asymmetry": _number(exam.asymmetry),
+        "Elongation": _number(exam.elongation),
+        "Sphericity": _number(exam.sphericity),
         "EyesMillilitres": _number(exam.eyes_ml),
         "SformQformMillimetres": _number(exam.forms_apart_mm),
         "Agreement": {
@@ -155,6 +157,7 @@ def quality_keys(exam: Examination, flags: Sequence[Flag], bounds: Bounds) -> di
             for name, one in exam.agreements.items()
         },
         "FlatSurface": _number(exam.flat_share),
+        "TunnelsMillilitres": _number(exam.tunnels_ml),
         "MeanInside": _number(exam.mean_inside),
         "MeanShell": _number(exam.mean_shell),
         "Contrast": _number(exam.contrast),
@@ -162,11 +165,14 @@ def quality_keys(exam: Examination, flags: Sequence[Flag], bounds: Bounds) -> di
         "SurfaceOnEdges": _number(exam.fit),
         "EdgeDepthMillimetres": _number(exam.edge_depth_mm),
         "SurfaceAboveEdges": _number(exam.deep_share),
+        "SurfaceAboveEdgesNearby": _number(exam.scalp_share),
         "SurfaceBelowEdges": _number(exam.high_share),
         "BestShiftMillimetres": [_number(mm) for mm in exam.shift_mm],
         "SurfaceOnEdgesShifted": _number(exam.moved_fit),
         "SurfaceOnEdgesUpsideDown": _number(exam.upside_down_fit),
         "SurfaceOnEdgesBackToFront": _number(exam.back_to_front_fit),
+        "SurfaceOnEdgesTilted": _number(exam.tilted_fit),
+        "BestTiltDegrees": _number(exam.tilt_degrees),
         "EmptySlices": [_number(share) for share in exam.empty_slices],
     }
 

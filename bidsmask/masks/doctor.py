@@ -19,13 +19,14 @@ from bidsmask.masks.distance import Agreement, agreement
 from bidsmask.masks.edges import NEAR_MM, TYPICAL_MM, Edges
 from bidsmask.masks.geometry import empty_slices
 from bidsmask.masks.head import box_with_margin
-from bidsmask.masks.lumps import eyes_ml
+from bidsmask.masks.lumps import eyes_ml, tunnels_ml
 from bidsmask.masks.mask import Mask
 from bidsmask.masks.placement import place
 from bidsmask.masks.upright import Upright
 from bidsmask.masks.usable import refuse_no_image
 
 SHELL_MM = 6.0
+_LOCAL_MM = 32.0
 _VAULT_MM = 80.0  # below the top of a mask; there the skull is nowhere thin
 
 _NAN = float("nan")
@@ -48,8 +49,12 @@ class Examination:
         Share of the mask's surface at each side of the field of view: L, R, A, P, I, S.
     asymmetry : float
         Share of the mask that its mirror image, left for right, does not cover.
+    elongation : float
+        The largest over the least spread along the mask's own axes: 1 of a ball.
+    sphericity : float
+        36 pi volume^2 / surface^3: 1 of a ball.
     eyes_ml : float
-        Volume of two lumps where eyes are.
+        Volume of what sticks out where eyes are.
     forms_apart_mm : float
         How far sform and qform place a voxel apart, at most.
     agreements : mapping of str to Agreement
@@ -60,6 +65,8 @@ class Examination:
         Share of the surface that lies in one plane within the image.
     flat_side : str
         The side that this plane faces.
+    tunnels_ml : float
+        Volume of the largest gap that leads into the mask and looks like its inside.
     mean_inside, mean_shell : float
         Of the image in the mask, and in the 6 mm around it.
     contrast : float
@@ -73,12 +80,16 @@ class Examination:
     deep_share, high_share : float
         Share of the surface whose edge lies more than 4.5 mm farther within, or farther out,
         than that of a trusted mask; of the first, of the upper 80 mm if that is more.
+    scalp_share : float
+        Largest share of such deep edges among those within 32 mm of a place in the upper 80 mm.
     even_fit : float
         Share of the surface whose edge is as deep as its median says.
     shift_mm : tuple of 3 floats
         To the right, to the front and up: the move after which the mask fits best.
     moved_fit, upside_down_fit, back_to_front_fit : float
         The share `fit` after that move, or mirrored so and then moved.
+    tilted_fit, tilt_degrees : float
+        The share `fit` after a turn by so much, and a move.
     empty_slices : tuple of 3 floats
         Share of the image's slices across i, j and k without signal.
     """
@@ -89,12 +100,15 @@ class Examination:
     euler_number: int
     side_shares: Mapping[str, float]
     asymmetry: float
+    elongation: float
+    sphericity: float
     eyes_ml: float
     forms_apart_mm: float = _NAN
     agreements: Mapping[str, Agreement] = field(default_factory=dict)
     has_image: bool = False
     flat_share: float = _NAN
     flat_side: str = ""
+    tunnels_ml: float = _NAN
     mean_inside: float = _NAN
     mean_shell: float = _NAN
     contrast: float = _NAN
@@ -103,11 +117,14 @@ class Examination:
     edge_depth_mm: float = _NAN
     deep_share: float = _NAN
     high_share: float = _NAN
+    scalp_share: float = _NAN
     even_fit: float = _NAN
     shift_mm: Numbers3 = (_NAN, _NAN, _NAN)
     moved_fit: float = _NAN
     upside_down_fit: float = _NAN
     back_to_front_fit: float = _NAN
+    tilted_fit: float = _NAN
+    tilt_degrees: float = _NAN
     empty_slices: Numbers3 = (_NAN, _NAN, _NAN)
 
 
@@ -149,6 +166,8 @@ def examine(
         euler_number=shape.euler_number(mask),
         side_shares=shape.side_shares(mask),
         asymmetry=shape.asymmetry(upright),
+        elongation=shape.elongation(upright),
+        sphericity=shape.sphericity(upright),
         eyes_ml=eyes_ml(upright),
         forms_apart_mm=_NAN if forms_apart_mm is None else forms_apart_mm,
         agreements={name: agreement(mask, other) for name, other in (others or {}).items()},
@@ -171,6 +190,7 @@ def _with_image(
         has_image=True,
         flat_share=flat_share,
         flat_side=shape.side_of(facing),
+        tunnels_ml=tunnels_ml(upright),
         mean_inside=inside,
         mean_shell=shell,
         contrast=(inside - shell) / inside if inside > 0 else _NAN,
@@ -179,11 +199,14 @@ def _with_image(
         edge_depth_mm=placed.edges.median_mm,
         deep_share=_deep_share(placed.edges),
         high_share=placed.edges.share(placed.edges.depth_mm > TYPICAL_MM + NEAR_MM),
+        scalp_share=_scalp_share(placed.edges),
         even_fit=placed.edges.fit_about(placed.edges.median_mm),
         shift_mm=(right, front, up),
         moved_fit=placed.moved_fit,
         upside_down_fit=placed.upside_down_fit,
         back_to_front_fit=placed.back_to_front_fit,
+        tilted_fit=placed.tilted_fit,
+        tilt_degrees=placed.tilt_degrees,
         empty_slices=empty_slices(values),
     )
 
@@ -192,8 +215,23 @@ def _deep_share(edges: Edges) -> float:
     """Return the share of the surface whose edge lies deep within, of the vault if that is more."""
     if not len(edges.points):
         return float("nan")
-    vault = edges.above(edges.points[:, 2].max() - _VAULT_MM)
-    return max(part.share(part.depth_mm < TYPICAL_MM - NEAR_MM) for part in (edges, vault))
+    return max(part.share(_is_deep(part)) for part in (edges, _vault(edges)))
+
+
+def _scalp_share(edges: Edges) -> float:
+    """Return the largest share of deep edges anywhere on the vault."""
+    if not len(edges.points):
+        return float("nan")
+    vault = _vault(edges)
+    return vault.local_share(_is_deep(vault), _LOCAL_MM)
+
+
+def _vault(edges: Edges) -> Edges:
+    return edges.above(edges.points[:, 2].max() - _VAULT_MM)
+
+
+def _is_deep(edges: Edges) -> NDArray[np.bool_]:
+    return np.asarray(edges.depth_mm < TYPICAL_MM - NEAR_MM)
 
 
 def _means(mask: Mask, values: NDArray[Any]) -> tuple[float, float]:

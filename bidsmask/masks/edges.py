@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial.distance import cdist
 
 from bidsmask.masks.upright import BoolArray, FloatArray, Surface, Upright
 
@@ -21,6 +22,7 @@ _DEPTHS_MM = np.arange(-21, 15.1, 1.5)
 _BEYOND_MM = 9.0  # a patch whose image ends before shows no edge
 _PATCH_MM = 20.0
 _FEWEST_POINTS = 6
+_FEWEST_NEARBY = 8
 _FALL = 0.35  # of the signal within, at least
 
 
@@ -66,6 +68,14 @@ class Edges:
         """Share of the surface that some patches make up; NaN where no patch was seen."""
         total = self.weights.sum()
         return float(self.weights[patches].sum() / total) if total else float("nan")
+
+    def local_share(self, patches: BoolArray, radius_mm: float) -> float:
+        """Largest share of some patches among those within a radius of one; NaN without any."""
+        if len(self.points) < _FEWEST_NEARBY:
+            return float("nan")
+        near = cdist(self.points, self.points) <= radius_mm
+        shares = (near @ (self.weights * patches)) / (near @ self.weights)
+        return float(shares[near.sum(axis=1) >= _FEWEST_NEARBY].max(initial=0))
 
     def above(self, height_mm: float) -> Edges:
         """The edges of the patches that lie higher than a place."""

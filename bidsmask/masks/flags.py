@@ -22,14 +22,20 @@ HOLES_ML = 1.0
 SIDE_SHARE = 0.05
 LEAST_DICE = 0.85
 ASYMMETRY = 0.14
-FLAT_SHARE = 0.085
+FLAT_SHARE = 0.032
+LEAST_ELONGATION = 1.15
+LEAST_SPHERICITY = 0.45
+TUNNEL_ML = 2.0
 LEAST_CONTRAST = 0.05
 NO_SIGNAL_SHARE = 0.05
 FORMS_APART_MM = 1.0
 EMPTY_SLICES = 0.5
 SHIFT_MM = 5.0
 GAIN = 0.1  # of fit, before a mask is said to lie wrong
+TILT_DEGREES = 8.0
+LEAST_TILTED_FIT = 0.6  # a ball, however it is turned, never fits better
 DEEP_SHARE = 0.35
+SCALP_SHARE = 0.8
 DEEP_SHARE_OF_LARGE = 0.15
 HIGH_SHARE = 0.35
 LEAST_FIT = 0.5
@@ -44,6 +50,11 @@ THRESHOLDS = {
     "upside-down": GAIN,
     "back-to-front": GAIN,
     "displaced": SHIFT_MM,
+    "tilted": TILT_DEGREES,
+    "ball": LEAST_ELONGATION,
+    "ragged": LEAST_SPHERICITY,
+    "tunnel": TUNNEL_ML,
+    "scalp-kept": SCALP_SHARE,
     "skull-kept": DEEP_SHARE,
     "brain-left-out": HIGH_SHARE,
     "off-the-edges": LEAST_FIT,
@@ -213,10 +224,35 @@ def _for_brains(exam: Examination, bounds: Bounds) -> Iterator[Flag]:
             exam.flat_share,
             FLAT_SHARE,
         )
+    if exam.elongation < LEAST_ELONGATION:
+        yield Flag(
+            "ball",
+            f"the mask is as wide in all directions (by {exam.elongation:.2f} at most, less than "
+            f"{LEAST_ELONGATION:g}), as a ball is and no brain",
+            exam.elongation,
+            LEAST_ELONGATION,
+        )
+    if exam.sphericity < LEAST_SPHERICITY:
+        yield Flag(
+            "ragged",
+            f"the mask's surface is ragged (sphericity {exam.sphericity:.2f}, less than "
+            f"{LEAST_SPHERICITY:g}): it follows each fold, or is not a brain's",
+            exam.sphericity,
+            LEAST_SPHERICITY,
+            is_bad=False,
+        )
+    if exam.tunnels_ml > TUNNEL_ML:
+        yield Flag(
+            "tunnel",
+            f"a gap of {exam.tunnels_ml:.1f} ml (more than {TUNNEL_ML:g} ml) leads into the mask, "
+            "where the image is as bright as inside",
+            exam.tunnels_ml,
+            TUNNEL_ML,
+        )
     if exam.eyes_ml > 0:
         yield Flag(
             "eyes-kept",
-            f"two lumps of {exam.eyes_ml:.0f} ml lie where the eyes are (more than 0 ml)",
+            f"{exam.eyes_ml:.0f} ml stick out where an eye is, or both are (more than 0 ml)",
             exam.eyes_ml,
             0.0,
         )
@@ -250,7 +286,11 @@ def _for_places(exam: Examination, bounds: Bounds) -> Iterator[Flag]:
     deep = DEEP_SHARE_OF_LARGE if is_large else DEEP_SHARE
     turns = {"upside-down": exam.upside_down_fit, "back-to-front": exam.back_to_front_fit}
     turn, turned_fit = max(turns.items(), key=lambda item: np.nan_to_num(item[1]))
-    if turned_fit > exam.moved_fit + GAIN:
+    tilts = exam.tilt_degrees > TILT_DEGREES and exam.tilted_fit > max(
+        exam.moved_fit + GAIN, exam.even_fit, LEAST_TILTED_FIT
+    )
+    others = (exam.moved_fit + GAIN, exam.tilted_fit + GAIN if tilts else 0, exam.even_fit)
+    if turned_fit > max(others):
         yield Flag(
             turn,
             f"the mask seems to be {turn.replace('-', ' ')}: turned around, {turned_fit:.0%} of "
@@ -258,6 +298,15 @@ def _for_places(exam: Examination, bounds: Bounds) -> Iterator[Flag]:
             f"than {GAIN:.0%})",
             turned_fit - exam.fit,
             GAIN,
+        )
+    elif tilts:
+        yield Flag(
+            "tilted",
+            f"the mask would fit turned by {exam.tilt_degrees:.0f} degrees (more than "
+            f"{TILT_DEGREES:g}): {exam.tilted_fit:.0%} of its surface would lie on edges of the "
+            f"image, now {exam.fit:.0%} do",
+            exam.tilt_degrees,
+            TILT_DEGREES,
         )
     elif (
         moved_mm > SHIFT_MM and exam.moved_fit > exam.fit + GAIN and exam.moved_fit > exam.even_fit
@@ -285,6 +334,15 @@ def _for_places(exam: Examination, bounds: Bounds) -> Iterator[Flag]:
             f"mm or more (more than {HIGH_SHARE:.0%})",
             exam.high_share,
             HIGH_SHARE,
+        )
+    elif exam.scalp_share > SCALP_SHARE:
+        yield Flag(
+            "scalp-kept",
+            f"somewhere on the vault the brain ends {NEAR_MM:g} mm or more farther within under "
+            f"{exam.scalp_share:.0%} of the mask's surface (more than {SCALP_SHARE:.0%}): skull or "
+            "scalp is kept there",
+            exam.scalp_share,
+            SCALP_SHARE,
         )
     elif exam.fit < LEAST_FIT:
         yield Flag(

@@ -1,4 +1,4 @@
-"""What sticks out of a mask: the eyes, where they were kept."""
+"""What sticks out of a mask, as eyes that were kept do, and what leads into it, as a tunnel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bidsmask.masks.head import box_with_margin
+from bidsmask.masks.surface import close
 from bidsmask.masks.upright import FloatArray, Upright
 
 _BODY_MM = 15.0  # a ball of this radius fits into every part of a brain but its stem, into no eye
@@ -17,10 +18,35 @@ _LUMP_ML = (1.5, 40.0)
 _APART_MM = (40.0, 90.0)  # eyes are 60 mm apart
 _ALIKE_MM = 15.0
 _BEHIND_FRONT_MM, _BELOW_TOP_MM = 25.0, 45.0
+_ONE_ML = 2.5  # a single lump must be larger to be taken for an eye
+_TO_THE_SIDE_MM = (20.0, 45.0)
+
+_CLOSED_MM, _WIDE_MM = 12.0, 4.5
+_BRIGHT = 0.7  # of the mean inside; fluid in sulci and fissures is darker, or not as wide
+
+
+def tunnels_ml(upright: Upright) -> float:
+    """Return the volume of the largest gap that leads into a mask and looks like its inside.
+
+    A gap is what closing by 12 mm fills, as far as a ball of 9 mm fits into its bright part.
+    """
+    if not upright.inside.any():
+        return 0.0
+    margin = int(_CLOSED_MM / upright.step_mm) + 3
+    box = box_with_margin(upright.inside, 0)
+    inside, image = np.pad(upright.inside[box], margin), np.pad(upright.image[box], margin)
+    filled = close(inside, _CLOSED_MM, upright.step_mm)
+    bright = filled & ~inside & (image > _BRIGHT * image[inside].mean())
+    labels, _ = ndimage.label(_opened(bright, _WIDE_MM / upright.step_mm))
+    largest = int(np.bincount(labels.ravel())[1:].max(initial=0))
+    return largest * upright.step_mm**3 / 1000
 
 
 def eyes_ml(upright: Upright) -> float:
-    """Return the volume of two lumps where eyes are: in front, below, left and right; else 0."""
+    """Return the volume of what sticks out where eyes are: in front, below, to a side; else 0.
+
+    One lump must be larger than each of two that lie alike on both sides.
+    """
     if not upright.inside.any():
         return 0.0
     margin = int(_BODY_MM / upright.step_mm) + 2
@@ -45,7 +71,13 @@ def eyes_ml(upright: Upright) -> float:
         for one, other in combinations(lumps, 2)
         if _are_eyes(one[1], other[1], middle)
     ]
-    return max(pairs, default=0.0)
+    ones = [ml for ml, centre in lumps if ml > _ONE_ML and _is_eye(centre, middle)]
+    return max([*pairs, *ones], default=0.0)
+
+
+def _is_eye(place: FloatArray, middle: float) -> bool:
+    """Return whether a place, mm, lies as far from the middle of the head as an eye does."""
+    return bool(_TO_THE_SIDE_MM[0] <= abs(place[0] - middle) <= _TO_THE_SIDE_MM[1])
 
 
 def _are_eyes(one: FloatArray, other: FloatArray, middle: float) -> bool:

@@ -17,8 +17,9 @@ BoolArray = NDArray[np.bool_]
 _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "I": "S", "S": "I"}
 _TILTS_DEGREES = (12, 6, 3)
 _LARGEST_TILT = 30
-_FLAT_DEGREES, _FLAT_MM = 25.0, 6.0
+_NEARLY_DEGREES, _FLAT_DEGREES, _FLAT_MM = 14.0, 8.0, 4.5
 _N_DIRECTIONS = 200
+_SMOOTH = 1.2  # points of the lattice
 
 
 def part_volumes_ml(mask: Mask) -> list[float]:
@@ -118,26 +119,63 @@ def _mirrored_share(inside: BoolArray, points: FloatArray, tilt: tuple[int, int]
     return float(ndimage.map_coordinates(inside, mirrored.T, np.float32, order=0).mean())
 
 
+def elongation(upright: Upright) -> float:
+    """Return the largest over the least standard deviation along a mask's principal axes.
+
+    1 of a ball, 1.3 to 1.6 of a brain, also where some of it is cut off; NaN of a plane or less.
+    """
+    points = np.argwhere(upright.inside).astype(np.float64)
+    if len(points) < 2:
+        return float("nan")
+    least, _, largest = np.linalg.eigvalsh(np.cov(points.T))
+    return float(np.sqrt(largest / least)) if least > 0 else float("nan")
+
+
+def sphericity(upright: Upright) -> float:
+    """Return 36 pi volume^2 / surface^3: 1 of a ball, about .7 of a brain; NaN of nothing.
+
+    The surface is what the smoothed mask rises by (the co-area formula).
+    """
+    soft = ndimage.gaussian_filter(np.pad(upright.inside, 4).astype(np.float32), _SMOOTH)
+    rise = sum(np.gradient(soft, axis=axis) ** 2 for axis in range(3))
+    surface = float(np.sqrt(rise).sum())
+    volume = int(np.count_nonzero(upright.inside))
+    return 36 * np.pi * volume**2 / surface**3 if surface else float("nan")
+
+
 def flat_share(surface: Surface, upright: Upright) -> tuple[float, FloatArray]:
     """Return the share of the surface that lies in one plane, and where that faces.
 
-    What faces the end of the field of view does not count: there an image ends, not a brain.
-    The field also ends where a resampled image has exact zeros as far as 9 mm outwards.
+    What lies within 9 mm of the end of the field of view, and faces it, does not count: there an
+    image ends, not a brain. The field also ends where a resampled image has exact zeros.
     """
     ahead = [_at(upright, surface, mm) for mm in (3.0, 6.0, 9.0)]
-    shown = np.any([(values > 0) & seen for values, seen in ahead], axis=0)
+    shown = np.all([(values > 0) & seen for values, seen in ahead], axis=0)
     points, normals = surface.points[shown], surface.normals[shown]
-    best, facing = 0.0, np.zeros(3)
-    for direction in np.concatenate([_directions(_N_DIRECTIONS), np.eye(3), -np.eye(3)]):
-        faces = normals @ direction > np.cos(np.radians(_FLAT_DEGREES))
-        heights = points[faces] @ direction
-        if not len(heights):
+    best, facing = 0, np.zeros(3)
+    for first in np.concatenate([_directions(_N_DIRECTIONS), np.eye(3), -np.eye(3)]):
+        nearly = _in_plane(points, normals, first, _NEARLY_DEGREES)
+        if np.count_nonzero(nearly) <= best:
             continue
-        layers = np.bincount(((heights - heights.min()) / (_FLAT_MM / 3)).astype(np.intp))
-        share = np.convolve(layers, [1, 1, 1]).max() / len(surface.points)
-        if share > best:
-            best, facing = float(share), direction
-    return best, facing
+        direction = normals[nearly].mean(axis=0)
+        direction /= np.linalg.norm(direction)
+        in_plane = int(np.count_nonzero(_in_plane(points, normals, direction, _FLAT_DEGREES)))
+        if in_plane > best:
+            best, facing = in_plane, direction
+    return best / len(surface.points) if best else 0.0, facing
+
+
+def _in_plane(
+    points: FloatArray, normals: FloatArray, direction: FloatArray, degrees: float
+) -> BoolArray:
+    """Return which points face a direction and lie in that layer across it that holds most."""
+    faces = np.asarray(normals @ direction > np.cos(np.radians(degrees)))
+    heights = points @ direction
+    if not faces.any():
+        return faces
+    steps = np.floor((heights - heights[faces].min()) / (_FLAT_MM / 3)).astype(np.intp)
+    layers = np.convolve(np.bincount(steps[faces]), [1, 1, 1])
+    return np.asarray(faces & (np.abs(steps - (layers.argmax() - 1)) <= 1))
 
 
 def side_of(direction: FloatArray) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from bidsmask.images.grid import Box, Grid
 from bidsmask.masks.head import Float32Array, Head, box_with_margin, cut_grid
@@ -107,6 +108,11 @@ class Surface:
     def moved(self, shift_mm: FloatArray) -> Surface:
         """Return the surface elsewhere."""
         return Surface(self.points + shift_mm, self.normals)
+
+    def turned(self, turn: Rotation, about_mm: FloatArray, shift_mm: FloatArray) -> Surface:
+        """Return the surface turned about a place, and then moved."""
+        points = turn.apply(self.points - about_mm) + about_mm + shift_mm
+        return Surface(points, turn.apply(self.normals))
 
     def mirrored(self, axis: FloatArray, about_mm: float) -> Surface:
         """Return the surface as a mirror shows it that stands across an axis."""
