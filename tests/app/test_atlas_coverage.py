@@ -22,8 +22,7 @@ BLOCKS = "index\tname\n1\ta\n2\tb\n3\tc\n4\td\n"
 
 def run_app(bids: Path, output: Path, *words: object) -> int:
     """Run the app with the mask that is there: whether it is any good does not matter here."""
-    options = ("--mask-strategy", "derivative", "--n-procs", "1")
-    return make_app.run_app(bids, output, *words, *options)
+    return make_app.run_app(bids, output, *words, "--mask-strategy", "derivative")
 
 
 def slabs(n_slabs: int = 4) -> npt.NDArray[np.float32]:
