@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
 import nibabel
 import numpy as np
@@ -13,8 +14,9 @@ from scipy.ndimage import gaussian_filter
 
 from bidsmask import NiftiLabelsMasker, NiftiMapsMasker, NiftiSpheresMasker, RegionExtractor
 from bidsmask.images.grid import Grid
+from bidsmask.signals.regions import Statistic
 from tests.make_images import AFFINE
-from tests.make_maskers import SHAPE
+from tests.make_maskers import SHAPE, mask
 
 GRID = Grid(SHAPE, AFFINE)
 # Larger voxels, half a voxel off, over the same head and beyond.
@@ -46,6 +48,62 @@ def maps_image(n_maps: int = 5, *, coarse: bool = False, dtype: str = "float32")
     maps = np.stack([gaussian_filter(random.normal(size=shape), 1.5) for _ in range(n_maps)], -1)
     maps[maps < np.quantile(maps, 0.6, axis=(0, 1, 2))] = 0
     return image((maps / maps.max()).astype(dtype), affine)
+
+
+def inside_of(name: str | None) -> Any:
+    """Return a mask by its name: none, half of the voxels, or a block on the other grid."""
+    if name is None:
+        return None
+    if name == "given":
+        return mask()
+    block = np.zeros(COARSE_SHAPE, np.uint8)
+    block[1:7, 1:9, 1:6] = 1
+    return image(block, COARSE)
+
+
+MASKS = [None, "given", "other grid"]
+LABEL_OPTIONS: dict[str, list[Any]] = {
+    "coarse": [False, False, True],
+    "mask": MASKS,
+    "strategy": list(get_args(Statistic)),
+    "resampling_target": ["data", "labels"],
+    "keep_masked_labels": [False, True],
+}
+MAP_OPTIONS: dict[str, list[Any]] = {
+    "coarse": [False, False, True],
+    "mask": MASKS,
+    "resampling_target": ["data", "maps", "mask"],
+    "keep_masked_maps": [False, True],
+}
+SPHERE_OPTIONS: dict[str, list[Any]] = {
+    "mask": [None, "given"],
+    "radius": [None, 2.9, 6.5, 12.0],
+}
+
+
+def of_labels(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a masker of labels of a case."""
+    given = {name: case[name] for name in ("strategy", "resampling_target", "keep_masked_labels")}
+    labels = labels_image(coarse=case["coarse"])
+    return {"labels_img": labels, "mask_img": inside_of(case["mask"]), **given}
+
+
+def of_maps(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a masker of maps of a case."""
+    target = case["resampling_target"]
+    return {
+        "maps_img": maps_image(coarse=case["coarse"]),
+        "mask_img": inside_of(case["mask"]),
+        "resampling_target": "data" if target == "mask" and case["mask"] is None else target,
+        "keep_masked_maps": case["keep_masked_maps"],
+    }
+
+
+def of_spheres(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a masker of spheres of a case, around voxels of the mask."""
+    seeds = GRID.to_mm(np.argwhere(mask().get_fdata())[[100, 250, 251, 400]]).tolist()
+    options = {"radius": case["radius"], "allow_overlap": True}
+    return {"seeds": seeds, "mask_img": inside_of(case["mask"]), **options}
 
 
 # Ours, nilearn's, and the parameter that says what the columns are.

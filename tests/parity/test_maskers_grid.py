@@ -26,6 +26,14 @@ from scipy.interpolate import CubicSpline
 import bidsmask
 from tests.make_images import AFFINE
 from tests.make_maskers import T_R, confounds, mask, quietly, series
+from tests.make_region_maskers import (
+    LABEL_OPTIONS,
+    MAP_OPTIONS,
+    SPHERE_OPTIONS,
+    of_labels,
+    of_maps,
+    of_spheres,
+)
 
 N_VOLUMES = 80
 N_CASES = 2100
@@ -99,6 +107,8 @@ class Kind:
     own: Mapping[str, list[Any]]
     # Parameters of an estimator, made from the own options of a case.
     parameters: Callable[[Case], dict[str, Any]]
+    # The type of signals of images of float32, and of int16; float64 of float64.
+    types: tuple[str, str] = ("float32", "float32")
 
 
 def of_voxels(case: Case) -> dict[str, Any]:
@@ -121,6 +131,9 @@ KINDS: dict[str, Kind] = {
         },
         of_voxels,
     ),
+    "labels": Kind("NiftiLabelsMasker", LABEL_OPTIONS, of_labels, ("float32", "float64")),
+    "maps": Kind("NiftiMapsMasker", MAP_OPTIONS, of_maps),
+    "spheres": Kind("NiftiSpheresMasker", SPHERE_OPTIONS, of_spheres),
 }
 
 
@@ -275,23 +288,39 @@ def compare(kind: str, case: Case) -> None:
     given = {"confounds": CONFOUNDS[case["confounds"]](), "sample_mask": KEPT[case["kept"]]}
     masker = getattr(bidsmask, chosen.ours)(dtype=case["dtype"], **spatial, **arguments(case))
     ours = quietly(masker.fit_transform, image, **copied(given))
-    plain = peer(dtype="float64", standardize=None, **{**spatial, "runs": None})
+    plain = peer(dtype="float64", standardize=None, **{**spatial, **without_runs(chosen)})
     if quietly(exceptions, case):
         expected = quietly(by_parts, case, quietly(plain.fit_transform, exact))
     else:
         their = peer(dtype="float64", **spatial, **arguments(case))
         expected = quietly(their.fit_transform, exact, **copied(given))
     assert ours.shape == expected.shape
-    wanted = {None: "float64" if case["stored"] == "float64" else "float32", "auto": "float32"}
+    wanted = {None: type_of(case, chosen), "auto": "float32"}
     assert ours.dtype == wanted.get(case["dtype"], case["dtype"])
     largest = np.abs(expected).max()
     is_exact = ours.dtype == np.float64 and case["stored"] == "float64"
+    # nilearn moves maps of float32 in float32.
+    is_exact &= kind != "maps" or not (case["coarse"] or case["mask"] == "other grid")
     bound = 1e-9 if is_exact else 1e-5
     if case["padding"] == "extrapolated" and case["kept"] != "all":
         bound = 1e-6 if is_exact else 1e-4  # splines that leave the run magnify rounding
     if case["standardize"] in ("zscore_sample", True):
         largest = max(largest / 5, 1)
     assert_allclose(ours, expected, rtol=0, atol=bound * max(largest, 1e-3), err_msg=str(case))
+
+
+def without_runs(kind: Kind) -> dict[str, Any]:
+    """Return the parameter that makes one run of all volumes."""
+    return {"runs": None} if "runs" in kind.own else {}
+
+
+def type_of(case: Case, kind: Kind) -> str:
+    """Return the type of signals when none is asked for."""
+    if case["stored"] == "float64":
+        return "float64"
+    # Whole numbers are smoothed in float32.
+    is_float32 = case["stored"] == "float32" or case["smoothing_fwhm"] is not None
+    return kind.types[0 if is_float32 else 1]
 
 
 def copied(given: Mapping[str, Any]) -> dict[str, Any]:
