@@ -10,6 +10,7 @@ leaf with the exit code that the program ends with when nothing else is left to 
     ├── NotBids               16  no usable dataset_description.json
     ├── NothingSelected       18  labels and filters select nothing
     ├── MissingInput          66  an input named on the command line is missing or unreadable
+    │   └── MissingFile       66  a file that an argument of a masker names is not there
     ├── OutputRefused         73  the output cannot be created, or is in use
     ├── WritingFailed         74  writing failed midway
     └── DataError             65  the data of one Job
@@ -54,10 +55,13 @@ class BidsmaskError(Exception):
     exit_code: ClassVar[int] = 70
 
     def __init__(self, where: str | Path, problem: str, advice: str = "") -> None:
-        super().__init__(where, problem, advice)
         self.where = where
         self.problem = problem
         self.advice = advice
+        super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[type[BidsmaskError], tuple[str | Path, str, str]]:
+        return type(self), (self.where, self.problem, self.advice)
 
     def __str__(self) -> str:
         return sentence(self.where, self.problem, self.advice)
@@ -101,6 +105,10 @@ class MissingInput(BidsmaskError, FileNotFoundError):
     """An input that was named is missing or unreadable."""
 
     exit_code = 66
+
+
+class MissingFile(MissingInput, FileNotFoundError):
+    """A file that an argument of a masker names is not there."""
 
 
 class OutputRefused(BidsmaskError):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from bidsmask.errors import GridMismatch, UnusableMask, UsageError
+from bidsmask.errors import GridMismatch, UnusableMask, UsageError, WrongType
 from bidsmask.images.grid import FloatArray, Grid
 from bidsmask.maskers.series import ImageLike, Series, as_series, volume_of
 from bidsmask.masks.given import two_values
@@ -94,7 +94,7 @@ def unmask(X: Any, mask_img: ImageLike, order: Literal["C", "F"] = "F") -> Any:
 
     Raises
     ------
-    UsageError
+    WrongType
         `X` has another number of axes, or of voxels than the mask.
     UnusableMask
         A mask that is empty or has three values.
@@ -106,7 +106,7 @@ def unmask(X: Any, mask_img: ImageLike, order: Literal["C", "F"] = "F") -> Any:
     signals = np.asanyarray(X)
     n_voxels = int(inside.sum())
     if signals.ndim not in (1, 2) or signals.shape[-1] != n_voxels:
-        raise UsageError(
+        raise WrongType(
             "X",
             f"has shape {signals.shape}, but the mask {n_voxels} voxels",
             "Give volumes x voxels.",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsmask.errors import UsageError
+from bidsmask.errors import UsageError, WrongType
 from bidsmask.images.grid import Grid
 from bidsmask.images.labels import whole_numbers
 from bidsmask.images.resample import resample_nearest
@@ -181,10 +181,15 @@ def connected_label_regions(
     Raises
     ------
     UsageError
-        Another number of names than of labels, or a size without a meaning.
+        Another number of names than of labels, or a size without a meaning; WrongType for what
+        is none.
     UnusableImage
         A negative value, or one that is no whole number.
     """
+    if not isinstance(min_size, int | float | np.number | None):
+        raise WrongType("min_size", f"is {min_size!r}", "Give mm³, or None.")
+    if not isinstance(connect_diag, bool | np.bool_):
+        raise WrongType("connect_diag", f"is {connect_diag!r}", "Give True or False.")
     series, values = volume_of(labels_img)
     finite = values if values.dtype.kind in "iu" else np.where(np.isfinite(values), values, 0)
     whole = whole_numbers(finite, series.where, 2**53)

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bidsmask.errors import GridMismatch, UnusableImage, UsageError, WrongType
+from bidsmask.errors import GridMismatch, UnusableImage, WrongType
 from bidsmask.images.grid import Grid
 from bidsmask.images.image import Image, open_image
 from bidsmask.images.stream import mean_volume, stream
@@ -125,8 +125,8 @@ def as_series(images: ImageLike | Sequence[ImageLike]) -> Series:
 
     Raises
     ------
-    UsageError
-        An empty list; WrongType for something else.
+    WrongType
+        An empty list, or something else.
     DamagedFile, UnusableImage
         As `open_image`: 2D, 5D, complex, RGB, damaged.
     GridMismatch
@@ -134,7 +134,7 @@ def as_series(images: ImageLike | Sequence[ImageLike]) -> Series:
     """
     parts = list(images) if isinstance(images, list | tuple) else [images]
     if not parts:
-        raise UsageError("the list of images", "is empty")
+        raise WrongType("the list of images", "is empty")
     opened = [_open(part) for part in parts]
     grids = [_grid(image) for image in opened]
     for image, grid in zip(opened, grids, strict=True):
