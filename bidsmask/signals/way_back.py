@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from bidsmask.errors import UsageError
+from bidsmask.images.blank import blank
 from bidsmask.images.grid import flat_indices
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.extractor import FloatArray
@@ -37,8 +38,11 @@ class WayBack:
     ) -> None:
         self.shape = shape
         self.n_columns: int = weights.shape[1]
-        self._places = flat_indices(ijk, shape)
-        self._weights = weights
+        places = flat_indices(ijk, shape)
+        # In file order writing takes a third of the time.
+        order = np.argsort(places)
+        self._places = places[order]
+        self._weights = weights = weights[order]
         is_choice = bool(np.all(np.diff(weights.indptr) == 1) and np.all(weights.data == 1))
         # A look-up takes a tenth of the time of a product.
         self._chosen = weights.indices if is_choice else None
@@ -95,10 +99,11 @@ class WayBack:
             Rows of another length.
         """
         self._check(rows)
-        volumes = np.zeros((len(rows), int(np.prod(self.shape))), rows.dtype)
-        for volume, values in zip(volumes, self._values(rows), strict=True):
+        volumes = blank((*self.shape, len(rows)), rows.dtype)
+        flat = volumes.reshape((-1, len(rows)), order="F")
+        for volume, values in zip(flat.T, self._values(rows), strict=True):
             volume[self._places] = values
-        return volumes.T.reshape((*self.shape, len(rows)), order="F")
+        return volumes
 
     def _check(self, rows: npt.NDArray[np.floating]) -> None:
         if rows.ndim != 2 or rows.shape[1] != self.n_columns:
