@@ -8,11 +8,12 @@ REAL ?= ../shared/data
 REAL_IMAGE := studyforrest/derivatives/fmriprep/sub-02/func/sub-02_task-oneback_run-1_desc-coreg_boldref.nii.gz
 REAL_ATLAS := templateflow/tpl-MNI152NLin2009cAsym/tpl-MNI152NLin2009cAsym_res-02_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz
 
-.PHONY: help demo test test-slow test-container check bench coverage descriptor lock clean
+.PHONY: help demo test test-slow test-nilearn test-container check bench coverage descriptor lock clean
 help:
 	@echo "make demo        a simulated dataset in $(DEMO)/, and bidsmask run on it"
 	@echo "make test        the tests, under 10 minutes on 2 processors"
 	@echo "make test-slow   full counts of faults and fuzzing"
+	@echo "make test-nilearn  nilearn's own tests with our names in the place of its own"
 	@echo "make test-container  the image: built, run and compared; as root on Debian 12"
 	@echo "make check       style, types, import floors, spelling"
 	@echo "make bench       every benchmark, beside its peer"
@@ -33,6 +34,10 @@ $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
 	touch $@
 
+$(VENV)/.nilearn: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --editable '.[test,nilearn-tests]'
+	touch $@
+
 demo: $(VENV)/.run
 	$(BIN)/python -m bidsmask.demo $(DEMO)
 	$(BIN)/bidsmask $(DEMO) $(DEMO)/derivatives/bidsmask participant \
@@ -44,8 +49,12 @@ demo: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m "not slow"
 
-test-slow: $(VENV)/.test
+test-slow: $(VENV)/.test $(VENV)/.nilearn
 	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python ci/nilearn_tests.py --as-is
+
+test-nilearn: $(VENV)/.nilearn
+	$(BIN)/python ci/nilearn_tests.py
 
 test-container:
 	ci/container.sh
@@ -65,7 +74,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/group.py
 	$(BIN)/python benchmarks/regions.py
 	$(BIN)/python benchmarks/extractors.py --only "labels mean" "labels median" "labels variance" \
-		"maps 64" "maps 64 everywhere" spheres
+		"maps 64" "maps 64 everywhere" spheres "labels back"
 	$(BIN)/python benchmarks/extractors.py --voxel-mm 3 --only "maps 1024"
 	$(BIN)/python benchmarks/together.py
 	$(BIN)/python benchmarks/mask_speed.py
