@@ -10,7 +10,6 @@ leaf with the exit code that the program ends with when nothing else is left to 
     ├── NotBids               16  no usable dataset_description.json
     ├── NothingSelected       18  labels and filters select nothing
     ├── MissingInput          66  an input named on the command line is missing or unreadable
-    │   └── MissingFile       66  a file that an argument of a masker names is not there
     ├── OutputRefused         73  the output cannot be created, or is in use
     ├── WritingFailed         74  writing failed midway
     └── DataError             65  the data of one Job
@@ -105,10 +104,6 @@ class MissingInput(BidsmaskError, FileNotFoundError):
     """An input that was named is missing or unreadable."""
 
     exit_code = 66
-
-
-class MissingFile(MissingInput, FileNotFoundError):
-    """A file that an argument of a masker names is not there."""
 
 
 class OutputRefused(BidsmaskError):

@@ -12,14 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bidsmask.cleaning.confounds import Regressors
-from bidsmask.errors import (
-    MissingFile,
-    MissingInput,
-    TooFewVolumes,
-    UnusableTable,
-    UsageError,
-    WrongType,
-)
+from bidsmask.errors import MissingInput, TooFewVolumes, UnusableTable, UsageError, WrongType
 
 Confounds = Any
 SampleMask = Any
@@ -96,8 +89,6 @@ def _read_table(path: Path) -> pd.DataFrame:
     """Return the table that a text file holds; nilearn guesses its form in the same way."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise MissingFile(str(path), f"cannot be read ({error.strerror})") from error
     except OSError as error:
         raise MissingInput(str(path), f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
