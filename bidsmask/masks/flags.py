@@ -1,8 +1,8 @@
 """What is odd about a mask, in plain words, each with its number and its threshold.
 
 A flag that is bad says that the mask is not that of the brain in the image; the others tell
-what to look at. The thresholds lie between all trusted masks and all made-up faults of
-tests/masks/test_doctor_references.py.
+what to look at. The thresholds lie between all trusted masks and the made-up faults of
+tests/masks/test_doctor_references.py, but for two that it names.
 """
 
 from __future__ import annotations

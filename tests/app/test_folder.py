@@ -281,6 +281,15 @@ def test_the_group_level_has_nothing_to_join(tmp_path):
     assert main([str(root), str(tmp_path / "out"), "group"]) == 16
 
 
+def test_why_a_mask_of_no_dataset_was_chosen_speaks_of_no_preprocessing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "nothing"))
+    root = folder_of(tmp_path / "in", "a_bold.nii")
+    assert run_app(root, tmp_path / "out", "--mask-only") == 0
+    reason = json.loads((tmp_path / "out/a_bold_mask.json").read_text())["StrategyReason"]
+    assert reason.startswith("auto: the image is of no BIDS dataset")
+    assert "preprocessing" not in reason
+
+
 @needs_references
 @pytest.mark.slow
 def test_auto_takes_the_contrast_from_the_name(tmp_path, monkeypatch):

@@ -327,6 +327,7 @@ def test_what_failed_is_named_with_its_reason_and_other_findings_of_a_kind_are_c
     name = "sub-05_task-rest_space-MNI152NLin2009cAsym"
     reason = f"{name}_desc-preproc_bold.nii.gz has no confounds table"
     assert f"failed: {name}: {reason}" in said
+    assert "choose --confounds none or --mask-only." in said
     assert "error: missing-companion, 5 times (5 participants)" in said
     assert said.count("    sub-") == 4
     [findings] = (tmp_path / "out").glob("logs/*/findings.tsv")
