@@ -75,6 +75,12 @@ MAP_OPTIONS: dict[str, list[Any]] = {
     "resampling_target": ["data", "maps", "mask"],
     "keep_masked_maps": [False, True],
 }
+REGION_OPTIONS: dict[str, list[Any]] = {
+    "mask": MASKS,
+    "thresholding_strategy": ["ratio_n_voxels", "img_value", "percentile"],
+    "two_sided": [False, True],
+    "resampling_target": ["data", "maps"],
+}
 SPHERE_OPTIONS: dict[str, list[Any]] = {
     "mask": [None, "given"],
     "radius": [None, 2.9, 6.5, 12.0],
@@ -96,6 +102,23 @@ def of_maps(case: Mapping[str, Any]) -> dict[str, Any]:
         "mask_img": inside_of(case["mask"]),
         "resampling_target": "data" if target == "mask" and case["mask"] is None else target,
         "keep_masked_maps": case["keep_masked_maps"],
+    }
+
+
+def of_regions(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes an extractor of regions of a case.
+
+    On the grid of the images: nilearn takes the regions of maps that it moved apart once more.
+    """
+    thresholds = {"ratio_n_voxels": 1.0, "img_value": 0.3, "percentile": 80.0}
+    named = ("thresholding_strategy", "two_sided", "resampling_target")
+    return {
+        "maps_img": maps_image(dtype="float64"),
+        "mask_img": inside_of(case["mask"]),
+        "min_region_size": 300,
+        "extractor": "connected_components",
+        "threshold": thresholds[case["thresholding_strategy"]],
+        **{name: case[name] for name in named},
     }
 
 

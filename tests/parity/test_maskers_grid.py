@@ -16,6 +16,7 @@ from typing import Any
 import nibabel
 import nilearn.image
 import nilearn.maskers
+import nilearn.regions
 import nilearn.signal
 import numpy as np
 import pandas as pd
@@ -29,9 +30,11 @@ from tests.make_maskers import T_R, confounds, mask, quietly, series
 from tests.make_region_maskers import (
     LABEL_OPTIONS,
     MAP_OPTIONS,
+    REGION_OPTIONS,
     SPHERE_OPTIONS,
     of_labels,
     of_maps,
+    of_regions,
     of_spheres,
 )
 
@@ -103,12 +106,12 @@ COMMON: dict[str, list[Any]] = {
 class Kind:
     """A masker, nilearn's and ours, and the options that it alone has."""
 
-    ours: str
+    name: str
     own: Mapping[str, list[Any]]
     # Parameters of an estimator, made from the own options of a case.
     parameters: Callable[[Case], dict[str, Any]]
-    # The type of signals of images of float32, and of int16; float64 of float64.
-    types: tuple[str, str] = ("float32", "float32")
+    # Where nilearn has it.
+    place: Any = nilearn.maskers
 
 
 def of_voxels(case: Case) -> dict[str, Any]:
@@ -131,9 +134,10 @@ KINDS: dict[str, Kind] = {
         },
         of_voxels,
     ),
-    "labels": Kind("NiftiLabelsMasker", LABEL_OPTIONS, of_labels, ("float32", "float64")),
+    "labels": Kind("NiftiLabelsMasker", LABEL_OPTIONS, of_labels),
     "maps": Kind("NiftiMapsMasker", MAP_OPTIONS, of_maps),
     "spheres": Kind("NiftiSpheresMasker", SPHERE_OPTIONS, of_spheres),
+    "regions": Kind("RegionExtractor", REGION_OPTIONS, of_regions, nilearn.regions),
 }
 
 
@@ -284,9 +288,9 @@ def compare(kind: str, case: Case) -> None:
     chosen = KINDS[kind]
     image, exact = images(case["stored"])
     spatial = {"smoothing_fwhm": case["smoothing_fwhm"], **chosen.parameters(case)}
-    peer = getattr(nilearn.maskers, chosen.ours)
+    peer = getattr(chosen.place, chosen.name)
     given = {"confounds": CONFOUNDS[case["confounds"]](), "sample_mask": KEPT[case["kept"]]}
-    masker = getattr(bidsmask, chosen.ours)(dtype=case["dtype"], **spatial, **arguments(case))
+    masker = getattr(bidsmask, chosen.name)(dtype=case["dtype"], **spatial, **arguments(case))
     ours = quietly(masker.fit_transform, image, **copied(given))
     plain = peer(dtype="float64", standardize=None, **{**spatial, **without_runs(chosen)})
     if quietly(exceptions, case):
@@ -295,8 +299,11 @@ def compare(kind: str, case: Case) -> None:
         their = peer(dtype="float64", **spatial, **arguments(case))
         expected = quietly(their.fit_transform, exact, **copied(given))
     assert ours.shape == expected.shape
-    wanted = {None: type_of(case, chosen), "auto": "float32"}
-    assert ours.dtype == wanted.get(case["dtype"], case["dtype"])
+    if case["dtype"] is None:
+        natural = peer(standardize=None, **{**spatial, **without_runs(chosen)})
+        assert ours.dtype == quietly(natural.fit_transform, image).dtype
+    else:
+        assert ours.dtype == ("float32" if case["dtype"] == "auto" else case["dtype"])
     largest = np.abs(expected).max()
     is_exact = ours.dtype == np.float64 and case["stored"] == "float64"
     # nilearn moves maps of float32 in float32.
@@ -312,15 +319,6 @@ def compare(kind: str, case: Case) -> None:
 def without_runs(kind: Kind) -> dict[str, Any]:
     """Return the parameter that makes one run of all volumes."""
     return {"runs": None} if "runs" in kind.own else {}
-
-
-def type_of(case: Case, kind: Kind) -> str:
-    """Return the type of signals when none is asked for."""
-    if case["stored"] == "float64":
-        return "float64"
-    # Whole numbers are smoothed in float32.
-    is_float32 = case["stored"] == "float32" or case["smoothing_fwhm"] is not None
-    return kind.types[0 if is_float32 else 1]
 
 
 def copied(given: Mapping[str, Any]) -> dict[str, Any]:
