@@ -266,7 +266,12 @@ def one_run(case: Case, raw: np.ndarray, columns: np.ndarray) -> np.ndarray:
         standardize_confounds=given["standardize_confounds"],
         filter=False,
     )
-    return 100 * (found - found.mean(0)) / np.abs(raw[kept].mean(0)) if is_psc else found
+    if not is_psc:
+        return found
+    means = np.abs(raw[kept].mean(0))
+    # A label that the mask took away is 0 throughout.
+    percent = 100 * (found - found.mean(0))
+    return np.divide(percent, means, out=np.zeros_like(percent), where=means > 0)
 
 
 def as_truth(kept: Any, n: int) -> np.ndarray:
