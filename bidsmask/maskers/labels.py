@@ -263,6 +263,10 @@ class NiftiLabelsMasker(BaseMasker):
         held = dtype_of_values(series, is_smoothed=is_smoothed, is_moved=is_moved)
         return np.dtype(np.float32 if held == np.float32 else np.float64)
 
+    def inverse_transform(self, signals: Any) -> Any:
+        """Return an image of signals, as `NiftiMasker` does, under nilearn's word for them."""
+        return super().inverse_transform(signals)
+
     def _unmasked(self, signals: NDArray[Any]) -> tuple[NDArray[Any], Grid]:
         atlas, labels = volume_of(self.labels_img_)
         columns = np.array([self.region_ids_[one] for one in range(self.n_elements_)])

@@ -227,6 +227,10 @@ class NiftiMapsMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ign
         kind: np.dtype[Any] = np.result_type(held, self._given.dtype, np.float32)
         return kind
 
+    def inverse_transform(self, region_signals: Any) -> Any:
+        """Return an image of signals, as `NiftiMasker` does, under nilearn's word for them."""
+        return super().inverse_transform(region_signals)
+
     def _unmasked(self, signals: NDArray[Any]) -> tuple[NDArray[Any], Grid]:
         grid = self._mask.grid
         known = (self._maps, self._mask)

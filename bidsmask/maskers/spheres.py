@@ -140,6 +140,10 @@ class NiftiSpheresMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: 
     def _extraction(self, series: Series) -> tuple[Prepared, Extractor]:
         return Prepared(series, series.grid), StatisticExtractor(self._regions(series.grid))
 
+    def inverse_transform(self, region_signals: Any) -> Any:
+        """Return an image of signals, as `NiftiMasker` does, under nilearn's word for them."""
+        return super().inverse_transform(region_signals)
+
     def _unmasked(self, signals: NDArray[Any]) -> tuple[NDArray[Any], Grid]:
         if self.mask_img_ is None:
             raise UsageError(

@@ -47,6 +47,16 @@ def test_parameters_are_nilearns_by_name_order_and_default(name: str) -> None:
 
 
 @every
+@pytest.mark.parametrize(
+    "method",
+    ["fit", "transform", "fit_transform", "transform_single_imgs", "inverse_transform"],
+)
+def test_methods_take_what_nilearns_take(name: str, method: str) -> None:
+    ours, theirs = (inspect.signature(getattr(one, method)).parameters for one in ALL[name][:2])
+    assert list(ours)[: len(theirs)] == list(theirs)
+
+
+@every
 def test_a_fitted_masker_is_cloned_unfitted_and_pickled_fitted(name: str) -> None:
     masker = made(name).fit(RUN)
     signals = masker.transform(RUN)
