@@ -248,8 +248,10 @@ def publish_combined(combination: Combination) -> Done:
     with held(product.path.parent, combination.label):
         if plan.quality is not None:
             exam, flags = examine_combined(combination, Mask(values, grid, plan.strategy))
-            publish_product({}, plan.quality.sidecar, quality_sidecar(combination, exam, flags))
-            written.append(plan.quality.sidecar)
+            if combination.options.force or not plan.quality.is_up_to_date():
+                numbers = quality_sidecar(combination, exam, flags)
+                publish_product({}, plan.quality.sidecar, numbers)
+                written.append(plan.quality.sidecar)
         publish_product(
             {product.path: content}, product.sidecar, sidecar(combination, values, flags)
         )
