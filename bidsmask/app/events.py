@@ -1,4 +1,7 @@
-"""The events of a run, and what is odd about them: a Finding each, since none stops the run."""
+"""The events of a run, and what is odd about them: a Finding each, which stops no run.
+
+A table that cannot be read at all stops those whose trials are asked for.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pandas as pd
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.timing import start_time
-from bidsmask.bids.tables import read_table
+from bidsmask.bids.tables import first_text, read_table
 from bidsmask.errors import UnusableTable
 from bidsmask.signals.trials import Trials
 
@@ -18,15 +21,25 @@ SECONDS = "Onsets are seconds from the first volume of the run."
 
 
 def trials_of(job: Job, n_volumes: int, t_r_s: float, notes: Notes) -> Trials | None:
-    """Return the trials of a run; None where it has no events, or none that can serve."""
+    """Return the trials of a run; None where it has no events, or none that can serve.
+
+    Raises
+    ------
+    UnusableTable
+        The events cannot serve, and their trials are asked for.
+    """
     run = job.run
     if run.events is None:
         if job.options.trials:
             problem = "has no table of events, and so no trials"
             notes.add("note", "no-events", run.path, problem)
         return None
-    events = read_events(run.events, notes)
-    if events is None:
+    try:
+        events = read_events(run.events)
+    except UnusableTable as error:
+        if job.options.trials:
+            raise
+        notes.add("warning", "unusable-events", run.events, error.problem, error.advice)
         return None
     start_s = start_time(job)
     if run.metadata.get("SliceTimingCorrected") is True and "StartTime" not in run.metadata:
@@ -52,18 +65,16 @@ def trials_of(job: Job, n_volumes: int, t_r_s: float, notes: Notes) -> Trials | 
     return Trials.of(events, n_volumes, t_r_s, start_s, columns)
 
 
-def read_events(path: Path, notes: Notes) -> pd.DataFrame | None:
-    """Return the events of a run; None, and a warning, where the table cannot serve."""
-    try:
-        events = read_table(path, text=("trial_type",))
-        if "onset" not in events:
-            raise UnusableTable(path, "has no column onset", f"Give one. {SECONDS}")
-        for column in ("onset", "duration"):
-            if column in events and events[column].dtype.kind not in "if":
-                raise UnusableTable(path, f"has text in its column {column}", "Give seconds.")
-    except UnusableTable as error:
-        notes.add("warning", "unusable-events", path, error.problem, error.advice)
-        return None
+def read_events(path: Path) -> pd.DataFrame:
+    """Return the events of a run; raise UnusableTable where the table cannot serve."""
+    events = read_table(path, text=("trial_type",))
+    if "onset" not in events:
+        raise UnusableTable(path, "has no column onset", f"Give one. {SECONDS}")
+    for column in ("onset", "duration"):
+        if column in events and events[column].dtype.kind not in "if":
+            line, cell = first_text(path, column)
+            problem = f"has text in its column {column}: {cell!r} in line {line}"
+            raise UnusableTable(path, problem, "Give seconds, or n/a.")
     return events
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
+from bidsmask.app.outdated import OF_SIGNALS
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, MatrixPlan, Preparation
 from bidsmask.app.products import Names, fingerprint
 from bidsmask.app.sidecars import atlas_sources, mean_displacement, software_versions
@@ -135,7 +136,7 @@ def matrix_sidecar(
     name = f"Ledoit-Wolf {word.lower()}" if measure.is_shrunk else word
     scale = ", as Fisher's z (atanh)" if job.options.fisher_z else ""
     sources = [] if atlas.labels else atlas_sources(job, atlas)
-    kept = found.defined.tolist()
+    kept, least = found.defined.tolist(), job.options.min_coverage
     return {
         "Description": "A row and a column for each region of the atlas, by name.",
         "RelationshipMeasure": ("Pearson correlation" if is_plain else name) + scale,
@@ -152,6 +153,7 @@ def matrix_sidecar(
         "AtlasIdentity": atlas.identity,
         "ColumnMap": dataset.uri(atlas.columns.path),
         "ColumnMapFingerprint": atlas.columns.fingerprint,
+        **({"MinCoverage": least} if least else {}),
         "Statistic": plan.statistic,
         "Measure": plan.measure,
         "Shrinkage": found.shrinkage,
@@ -164,5 +166,6 @@ def matrix_sidecar(
         "Flags": list(flags),
         node: {"Description": "Name of the region of the row."},
         "SoftwareVersions": software_versions(),
+        OF_SIGNALS: plan.signals.fingerprint,
         "Fingerprint": plan.product.fingerprint,
     }

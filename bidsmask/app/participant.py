@@ -22,6 +22,7 @@ from bidsmask.app.job import Job, Outcome, Refusal
 from bidsmask.app.masks import make_mask
 from bidsmask.app.matrices import make_matrix
 from bidsmask.app.notes import Notes
+from bidsmask.app.outdated import withdraw_outdated
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, Preparation
 from bidsmask.app.prepare import prepare
 from bidsmask.app.products import Product
@@ -121,6 +122,7 @@ class Work:
         """Make all products of the Job: mask, what the columns and rows are, signals."""
         mask = self.mask()
         self.varying()
+        withdraw_outdated(self.job, self.preparation, self.notes)
         self.preparation = with_high_variance(self.preparation, self.job.run.path)
         if self.preparation.column_map is not None:
             self.column_map(mask)
@@ -253,7 +255,7 @@ class Work:
         for plan, product in zip(self.preparation.cleanings, means.tables, strict=True):
             if self.is_wanted(product):
                 table = trials.described(means.span, plan.censoring.kept)
-                sidecar = trials_sidecar(self.job, means, product, plan.volumes)
+                sidecar = trials_sidecar(self.job, means, product, plan)
                 self.publish(product, [table_bytes(table)], sidecar)
 
     def atlas(self, plan: AtlasPlan, mask: Mask) -> AtlasColumns | None:
@@ -357,7 +359,7 @@ class Work:
             table = means.tables[self.preparation.cleanings.index(plan)]
             if self.is_wanted(series):
                 over_trials = mean_over_trials(values, kept, trials.volumes(means.span))
-                told = trial_series_sidecar(self.job, means, series, table, sidecar)
+                told = trial_series_sidecar(self.job, means, product, plan, table, sidecar)
                 self.publish_rows(series, task.names, over_trials, told)
         if self.is_wanted(product):
             if self.job.options.keep_censored:

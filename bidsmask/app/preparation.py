@@ -107,12 +107,11 @@ class Inputs:
         """Return the identities of the files of a run."""
         run = job.run
         tables = [path for path in (run.confounds, run.confounds_sidecar) if path]
-        labelling = (start_time(job), job.options.events_columns)
         return cls(
             bold=identity(run.path),
             mask=mask,
             confounds=fingerprint(*[identity(path) for path in tables]),
-            events=fingerprint(identity(run.events), *labelling) if run.events else "",
+            events=fingerprint(identity(run.events), start_time(job)) if run.events else "",
             t_r_s=t_r_s,
             n_volumes=image.n_volumes,
             grid=(image.grid.shape, image.grid.affine.tolist()),
@@ -146,6 +145,8 @@ class CleaningPlan:
         As far as tables tell them.
     operator : TemporalOperator
     volumes : Product
+    trials : str
+        Fingerprint of what tells the trials of the run, and which volumes of them are kept.
     voxels : Product or None
         Voxel signals, where they are wanted.
     """
@@ -157,6 +158,7 @@ class CleaningPlan:
     regressors: Regressors
     operator: TemporalOperator
     volumes: Product
+    trials: str
     voxels: Product | None
 
 

@@ -149,8 +149,9 @@ def plan_cleaning(
             "Use fewer confounds, a wider band, or longer runs.",
         )
     thresholds = asdict(choice.thresholds)
-    delay_s = job.options.trial_delay or 0.0
-    volumes = fingerprint("volumes", thresholds, inputs.events, delay_s, *inputs.timing)
+    trials = fingerprint("trials of volumes", thresholds, inputs.events, *inputs.timing)
+    labelling = (job.options.trial_delay or 0.0, job.options.events_columns)
+    volumes = fingerprint("volumes", trials, *labelling)
     signals = signals_fingerprint("voxels", job, choice, own)
     return CleaningPlan(
         choice=choice,
@@ -160,6 +161,7 @@ def plan_cleaning(
         regressors=regressors,
         operator=operator,
         volumes=names.volumes(volumes, choice.name),
+        trials=trials,
         voxels=names.voxels(signals, choice.name) if job.options.voxels else None,
     )
 

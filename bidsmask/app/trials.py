@@ -10,6 +10,7 @@ from bidsmask.app.choices import in_letters
 from bidsmask.app.job import Job
 from bidsmask.app.notes import Notes
 from bidsmask.app.options import Options
+from bidsmask.app.outdated import OF_SIGNALS, OF_TRIALS
 from bidsmask.app.preparation import AtlasPlan, CleaningPlan, TrialsPlan
 from bidsmask.app.products import Names, Product, fingerprint
 from bidsmask.signals.trials import Span, Trials
@@ -84,13 +85,14 @@ def note_empty(job: Job, trials: Trials, span: Span, plan: CleaningPlan, notes: 
 
 
 def trials_sidecar(
-    job: Job, plan: TrialsPlan, product: Product, volumes: Product
+    job: Job, plan: TrialsPlan, product: Product, cleaning: CleaningPlan
 ) -> dict[str, Any]:
     """Return what is said of the table of trials."""
     of_events = {"Description": "From the events."}
+    sources = [path for path in (job.run.events, cleaning.volumes.path) if path]
     return {
         "Description": "One row per trial: an event of the run.",
-        "Sources": [job.dataset.uri(path) for path in (job.run.events, volumes.path) if path],
+        "Sources": [job.dataset.uri(path) for path in sources],
         **span_keys(plan.span),
         "trial_number": {"Description": "By onset, from 1, as in the table of volumes."},
         "trial_type": of_events,
@@ -99,23 +101,33 @@ def trials_sidecar(
         "n_volumes": {"Description": "Volumes of the run that the trial has."},
         "n_censored": {"Description": "How many of them are censored; the others are averaged."},
         **dict.fromkeys(job.options.events_columns, of_events),
+        OF_TRIALS: cleaning.trials,
         "Fingerprint": product.fingerprint,
     }
 
 
 def trial_series_sidecar(
-    job: Job, plan: TrialsPlan, product: Product, table: Product, of_signals: dict[str, Any]
+    job: Job,
+    plan: TrialsPlan,
+    signals: Product,
+    cleaning: CleaningPlan,
+    table: Product,
+    of_signals: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what is said of means over trials, given what is said of their signals."""
     told = {key: value for key, value in of_signals.items() if key not in OF_VOLUMES}
     what = of_signals["Description"].partition(":")[0]
+    sources = (signals, cleaning.volumes, table)
     return {
         **told,
         "Description": f"{what}, its mean over the kept volumes of each trial: a column each, a "
         "row per trial.",
+        "Sources": [job.dataset.uri(one.path) for one in sources],
         "TrialsFile": job.dataset.uri(table.path),
         **span_keys(plan.span),
-        "Fingerprint": product.fingerprint,
+        OF_SIGNALS: signals.fingerprint,
+        OF_TRIALS: cleaning.trials,
+        "Fingerprint": plan.series[signals].fingerprint,
     }
 
 

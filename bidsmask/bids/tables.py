@@ -95,6 +95,17 @@ def read_cells(path: Path, *, sep: str | None = None) -> tuple[list[str], list[l
     return header, rows
 
 
+def first_text(path: Path, column: str) -> tuple[int, str]:
+    """Return the line, counted from 1, and the cell that make a column of a table text."""
+    header, rows = read_cells(path)
+    cells = [row[header.index(column)] for row in rows]
+    return next(
+        (line, cell)
+        for line, cell in enumerate(cells, start=2)
+        if _typed([cell]).dtype.kind not in "if"
+    )
+
+
 def read_lines(path: Path, *, sep: str | None = None) -> list[list[str]]:
     """Read the cells of each line, at least one line, whatever their number and meaning."""
     delimiter = sep or ("," if path.suffix.lower() == ".csv" else "\t")

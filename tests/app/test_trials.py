@@ -295,12 +295,6 @@ ODD = {
     "negative durations": ("onset duration\n4 -3", "negative-duration", "1 of 1 events"),
     "n/a onsets": ("onset duration\nn/a 2\n4 2", "events-without-onset", "1 of 2 events"),
     "infinite onsets": ("onset duration\ninf 2\n4 2", "events-without-onset", "1 of 2 events"),
-    "no column onset": ("time duration\n4 2", "unusable-events", "no column onset"),
-    "text as onset": ("onset duration\nsoon 2", "unusable-events", "text in its column onset"),
-    "text as duration": ("onset duration\n4 long", "unusable-events", "column duration"),
-    "a ragged row": ("onset duration\n4", "unusable-events", "1 cells in line 2"),
-    "an empty file": ("", "unusable-events", "is empty"),
-    "two columns of one name": ("onset onset\n4 4", "unusable-events", "two columns"),
     "a column that is not there": (
         "onset duration\n4 2",
         "missing-events-column",
@@ -319,10 +313,34 @@ def test_odd_events_are_told_and_stop_nothing(run, name):
     assert words in found[code]
     [volumes] = out.folder.glob("*volumes.tsv")
     assert len(table_of(volumes)) == 40
-    n_rows = 0 if code == "unusable-events" else len(text.splitlines()) - 1
-    series = list(out.folder.glob("*trialseries.tsv"))
-    assert len(series) == bool(n_rows)
-    assert all(len(table_of(path)) == n_rows for path in series)
+    [series] = out.folder.glob("*trialseries.tsv")
+    assert len(table_of(series)) == len(text.splitlines()) - 1
+
+
+UNUSABLE = {
+    "no column onset": ("time duration\n4 2", "has no column onset"),
+    "text as onset": ("onset duration\n4 2\nsoon 2", "column onset: 'soon' in line 3"),
+    "text as duration": ("onset duration\n4 long", "column duration: 'long' in line 2"),
+    "a truth value": ("onset duration\n4 n/a\n5 true", "column duration: 'true' in line 3"),
+    "leading zeros": ("onset duration\n4 2\n08 2", "column onset: '08' in line 3"),
+    "a ragged row": ("onset duration\n4", "1 cells in line 2"),
+    "an empty file": ("", "is empty"),
+    "two columns of one name": ("onset onset\n4 4", "two columns"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_unusable_events_stop_the_runs_whose_trials_are_asked_for_alone(run, name, capsys):
+    text, words = UNUSABLE[name]
+    write_events(run, text)
+    image = write_atlas(run.root.parent / "atlas")
+    assert run_app(run.root, run.root.parent / "failed", *WINDOW, "--atlas", image) == 65
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert not list((run.root.parent / "failed").glob("sub-01/func/*"))
+    out = out_of(run, "--atlas", image)
+    assert words in findings(out.output)["unusable-events"]
+    assert len(out.volumes("simple")) == 40
+    assert "trial_type" not in out.volumes("simple")
 
 
 def test_events_without_a_row_give_tables_without_a_row(run):

@@ -25,7 +25,7 @@ from bidsmask.bids.tables import table_bytes
 from bidsmask.connectivity.covariance import FloatArray
 from bidsmask.connectivity.measures import connect
 from bidsmask.connectivity.motion import SIGNIFICANT, QcFc
-from bidsmask.errors import DataError, UnusableTable
+from bidsmask.errors import DataError, Finding, UnusableTable
 from bidsmask.signals.atlas import read_atlas
 
 # A correlation over fewer runs says nothing.
@@ -37,7 +37,7 @@ def motion_tasks(cohort: Cohort, group: RunGroup, measures: Sequence[str]) -> It
     sources: dict[Path, Source] = {}
     left_out: dict[str, str] = {}
     for name in region_signals(group) if measures else ():
-        signals = [(run, one) for run, one in group.of(name) if displacement_of(one) is not None]
+        signals = with_displacement(group, name)
         if len(signals) < FEWEST:
             continue
         atlas = ProductName("atlas", name.atlas)
@@ -56,6 +56,31 @@ def motion_tasks(cohort: Cohort, group: RunGroup, measures: Sequence[str]) -> It
 def region_signals(group: RunGroup) -> list[ProductName]:
     """Return the names of the signals of regions that can be joined."""
     return [one for one in group.names("signals") if one.atlas and one not in group.conflicts]
+
+
+def notes_on_motion(group: RunGroup, measures: Sequence[str]) -> Iterator[Finding]:
+    """Yield a warning where motion is asked for and cannot be told of all signals of regions."""
+    if not measures or group.datatype != "func":
+        return
+    if not any(one.atlas for one in group.names("signals")):
+        problem = "has no signals of regions, so that --connectivity tells nothing of motion"
+        advice = "Run the participant level with --atlas, --maps or --seeds."
+        yield Finding("warning", "no-qc-fc", group.label, problem, advice)
+    for name in region_signals(group):
+        if (n_runs := len(with_displacement(group, name))) < FEWEST:
+            yield Finding(
+                "warning",
+                "no-qc-fc",
+                group.label,
+                f"has too few runs to tell what is left of motion in {name}: {n_runs} with a mean "
+                f"framewise displacement, and {FEWEST} are needed",
+                f"Leave --connectivity out, or work on {FEWEST} runs or more with confounds.",
+            )
+
+
+def with_displacement(group: RunGroup, name: ProductName) -> list[Source]:
+    """Return the signals of a name whose runs' displacement is known, each with its run."""
+    return [(run, one) for run, one in group.of(name) if displacement_of(one) is not None]
 
 
 def displacement_of(signals: WrittenProduct) -> float | None:

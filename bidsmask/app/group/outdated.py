@@ -40,6 +40,11 @@ def is_group_product(sidecar: Path) -> bool:
     return isinstance(told, dict) and {"Fingerprint", "Sources", "LeftOut", "Runs"} <= told.keys()
 
 
+def is_of_motion(entities: Entities) -> bool:
+    """Return whether a table tells what is left of motion, which is made where it is asked for."""
+    return (entities.get("desc"), entities.suffix) == ("motion", "qc")
+
+
 def withdrawn(outcome: Outcome, task: GroupTask, options: Options) -> Outcome:
     """Remove what an earlier run made of a task that cannot be done now, and say so."""
     if selects(options):
@@ -70,7 +75,8 @@ def orphans(output: Path, made: Collection[Path], options: Options) -> Iterator[
         return
     for sidecar in sorted(output.glob("*.json"), key=lambda path: natural_order(path.name)):
         entities = Entities.parse(sidecar.name)
-        if sidecar in made or entities.suffix not in SUFFIXES or not is_group_product(sidecar):
+        is_asked = entities.suffix in SUFFIXES or (options.connectivity and is_of_motion(entities))
+        if sidecar in made or not is_asked or not is_group_product(sidecar):
             continue
         stem = sidecar.name.removesuffix(".json")
         quality = f" {quality_of(sidecar).name}" if entities.suffix == "mask" else ""

@@ -14,7 +14,7 @@ from bidsmask.app.group.absent import absent
 from bidsmask.app.group.cohort import Cohort
 from bidsmask.app.group.coverage import coverage_tasks
 from bidsmask.app.group.masks import mask_files, mask_tasks, notes_on_space
-from bidsmask.app.group.motion import motion_tasks
+from bidsmask.app.group.motion import motion_tasks, notes_on_motion
 from bidsmask.app.group.outdated import orphans, withdrawn
 from bidsmask.app.group.participants import read_participants
 from bidsmask.app.group.quality_table import quality_tasks
@@ -43,6 +43,9 @@ def plan_group(cohort: Cohort, options: Options) -> Iterator[Step]:
     table, unsure = read_participants(cohort.output, {run.participant for run in cohort.runs})
     missed = absent(cohort, {label.removeprefix("sub-") for label in table.index}, options)
     notes = [note for group in cohort.groups for note in notes_on_space(group)]
+    notes += [
+        one for group in cohort.groups for one in notes_on_motion(group, options.connectivity)
+    ]
     yield Step("", findings=(*cohort.findings, *unsure, *missed, *notes))
     for participant, findings in cohort.unfinished.items():
         yield Step(participant, outcome=left_out(f"sub-{participant}", participant, findings))

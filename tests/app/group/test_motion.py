@@ -20,7 +20,7 @@ from tests.make_group import (
     write_table,
 )
 from tests.make_images import AFFINE
-from tests.make_runs import SHAPE
+from tests.make_runs import SHAPE, contents
 
 PEOPLE = ["01", "02", "03", "04", "05", "06"]
 MOTION = f"{GROUP}_desc-motion_qc"
@@ -125,10 +125,37 @@ def test_without_an_image_of_the_atlas_there_is_no_length(root):
     assert np.isfinite(row["qc_fc_median"])
 
 
-def test_fewer_than_five_runs_are_not_correlated(tmp_path):
+def test_fewer_than_five_runs_are_not_correlated_which_is_said(tmp_path, capsys):
     root = write_outputs(tmp_path / "out", PEOPLE[:4])
     assert run_group(root, "--connectivity", "pearson") == 0
     assert not (root / f"{MOTION}.tsv").exists()
+    said = " ".join(capsys.readouterr().err.split())
+    assert "too few runs to tell what is left of motion in signals atlas-" in said
+    assert "4 with a mean framewise displacement, and 5 are needed" in said
+    assert run_group(root) == 0
+    assert "motion" not in capsys.readouterr().err
+
+
+def test_a_table_of_more_runs_is_named_where_too_few_are_left(root, capsys):
+    assert run_group(root, "--connectivity", "pearson") == 0
+    assert "no-qc-fc" not in capsys.readouterr().err
+    for label in PEOPLE[:2]:
+        change_sidecar(file_of(root, label, f"{SIGNALS}.json"), MeanFramewiseDisplacement=None)
+    assert run_group(root, "--connectivity", "pearson") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{MOTION}.json tells of a group product to which no run belongs any more" in said
+
+
+def test_matrices_and_means_over_trials_are_nothing_that_the_group_reads(root):
+    """So none of them can be joined when it is outdated."""
+    assert run_group(root, "--connectivity", "pearson") == 0
+    before = contents(root)
+    for label in PEOPLE:
+        signals = file_of(root, label, f"{SIGNALS}.tsv")
+        for ending in ("relmat", "trialseries", "trials"):
+            signals.with_name(signals.name.replace("timeseries", ending)).write_text("x\n")
+    assert run_group(root, "--connectivity", "pearson") == 0
+    assert {name: one for name, one in contents(root).items() if name in before} == before
 
 
 def test_runs_without_a_displacement_are_not_counted(root):
