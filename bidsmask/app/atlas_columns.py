@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bidsmask.app.atlas_notes import note_coverage, note_labels, note_names, shown
+from bidsmask.app.atlas_notes import counted, note_coverage, note_labels, note_names, shown
 from bidsmask.app.atlases import AtlasChoice
 from bidsmask.app.notes import Notes
 from bidsmask.app.options import Options
 from bidsmask.app.preparation import AtlasPlan
 from bidsmask.bids.atlases import RegionColumns, region_columns
 from bidsmask.bids.seeds import Seeds, read_seeds
+from bidsmask.bids.templates import Template
 from bidsmask.cleaning.operator import Cleaned, TemporalOperator, clean
-from bidsmask.errors import UnusableTable
+from bidsmask.errors import GridMismatch, UnusableTable
 from bidsmask.images.grid import Grid
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.atlas import Atlas, read_atlas
@@ -79,7 +80,15 @@ class AtlasColumns:
 
 
 def atlas_columns(plan: AtlasPlan, mask: Mask, options: Options, notes: Notes) -> AtlasColumns:
-    """Read an atlas and move it to the mask of a run; leave out what is covered too little."""
+    """Read an atlas and move it to the mask of a run; leave out what is covered too little.
+
+    Raises
+    ------
+    GridMismatch
+        No region has a voxel inside the mask.
+    DataError
+        The image or table cannot be read or used.
+    """
     match plan.choice.kind:
         case "labels":
             columns = label_columns(plan, mask, notes)
@@ -87,6 +96,16 @@ def atlas_columns(plan: AtlasPlan, mask: Mask, options: Options, notes: Notes) -
             columns = map_columns(plan, mask, notes)
         case "spheres":
             columns = sphere_columns(plan, mask, options.radius, notes)
+    if not columns.sizes.any():
+        run, space = notes.job.run, plan.choice.space
+        lies = f"is in the space {space}" if space.name else "does not say its space"
+        raise GridMismatch(
+            plan.choice.image,
+            f"has no voxel of its {counted(len(columns.names), 'region')} inside the mask of "
+            f"{run.path.name}; it {lies}, and the run is in "
+            f"{str(Template.of(run.entities)) or 'its own'}",
+            "Is it in the space of the run, and the mask where the regions are?",
+        )
     columns = replace(columns, least=options.min_coverage or 0.0)
     note_coverage(notes, plan.choice, columns.names, columns.coverage, columns.least)
     return columns
@@ -115,7 +134,8 @@ def own_atlas(atlas: Atlas, plan: AtlasPlan, notes: Notes) -> Atlas:
             "warning",
             "unnamed-regions",
             plan.choice.table,
-            f"names no region for {len(unknown)} labels of {atlas.path.name}: {shown(unknown)}",
+            f"names no region for {counted(len(unknown), 'label')} of {atlas.path.name}: "
+            f"{shown(unknown)}",
             "They are left out, so that the columns are the same for all participants.",
         )
     return atlas.of(known)

@@ -25,6 +25,11 @@ def shown(names: Sequence[object]) -> str:
     return ", ".join(map(str, names[:NAMED])) + more
 
 
+def counted(number: int, word: str) -> str:
+    """Return how many there are of something: `1 label`, `2 labels`."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
 def note_space(notes: Notes, choice: AtlasChoice) -> None:
     """Note that the name of an atlas does not say its space."""
     if not choice.space.name and not choice.is_own:
@@ -50,7 +55,7 @@ def note_labels(notes: Notes, choice: AtlasChoice, atlas: Atlas) -> None:
             "Set them to 0 where they are none.",
         )
     if atlas.n_nan:
-        problem = f"holds {atlas.n_nan} voxels of NaN, which count as background"
+        problem = f"holds {counted(atlas.n_nan, 'voxel')} of NaN, taken as background"
         notes.add("warning", "labels-nan", atlas.path, problem)
     positive = [value for value in values if value > 0]
     n_gaps = positive[-1] - positive[0] + 1 - len(positive) if positive else 0
@@ -59,8 +64,8 @@ def note_labels(notes: Notes, choice: AtlasChoice, atlas: Atlas) -> None:
             "note",
             "labels-with-gaps",
             atlas.path,
-            f"holds {len(positive)} labels from {positive[0]} to {positive[-1]}; {n_gaps} numbers "
-            "between them are no label",
+            f"holds {len(positive)} labels from {positive[0]} to {positive[-1]}, and leaves out "
+            f"{counted(n_gaps, 'number')} between them",
         )
 
 
@@ -79,15 +84,17 @@ def note_names(
     names : mapping of number to str
         All that the table has, by label.
     """
-    if choice.table is None:
+    # Seeds may have names in their own table.
+    table = choice.image if choice.kind == "spheres" and names else choice.table
+    if table is None:
         return
 
     def warn(code: str, problem: str, advice: str = "") -> None:
-        notes.add("warning", code, choice.table, problem, advice)
+        notes.add("warning", code, table, problem, advice)
 
     if columns.missing:
         labels = [f"{label:g}" for label in columns.missing]
-        problem = f"names no region for {len(labels)} labels: {shown(labels)}"
+        problem = f"names no region for {counted(len(labels), 'label')}: {shown(labels)}"
         warn("unnamed-regions", problem, "Their columns are label-… with the label.")
     if columns.doubled:
         problem = f"gives one name to several regions: {shown(columns.doubled)}"
@@ -100,8 +107,9 @@ def note_names(
         notes.add(
             "note",
             "names-without-region",
-            choice.table,
-            f"names {len(unused)} regions that {choice.image.name} has not: {shown(unused)}",
+            table,
+            f"names {counted(len(unused), 'region')} that {choice.image.name} has not: "
+            f"{shown(unused)}",
         )
 
 
@@ -127,10 +135,9 @@ def note_coverage(
         Share below which a region is left out.
     """
 
-    def told(is_it: npt.NDArray[np.bool_]) -> str:
-        return shown(
-            [f"{names[one]} {coverage[one]:.0%}" for one in np.flatnonzero(is_it).tolist()]
-        )
+    def told(is_it: npt.NDArray[np.bool_], bound: float) -> str:
+        which = np.flatnonzero(is_it).tolist()
+        return shown([f"{names[one]} {percent_below(coverage[one], bound)}" for one in which])
 
     label = notes.job.label
     absent = np.isnan(coverage)
@@ -147,7 +154,7 @@ def note_coverage(
             "under-min-coverage",
             label,
             f"covers less than {least:g} of {under.sum()} of {len(names)} regions of "
-            f"{choice.name}, which are n/a: {told(under)}",
+            f"{choice.name}, which are n/a: {told(under, least)}",
             "The table stat-coverage tells how much of each.",
         )
     few = (coverage < LITTLE_COVERAGE) & ~under
@@ -157,6 +164,12 @@ def note_coverage(
             "little-coverage",
             label,
             f"covers less than half of {few.sum()} of {len(names)} regions of {choice.name}: "
-            f"{told(few)}",
+            f"{told(few, LITTLE_COVERAGE)}",
             "The table stat-coverage tells how much of each.",
         )
+
+
+def percent_below(share: float, bound: float) -> str:
+    """Return a share in percent, with as many decimals as show that it is below a bound."""
+    texts = [f"{share:.{decimals}%}" for decimals in range(6)]
+    return next((text for text in texts if float(text[:-1]) < 100 * bound), texts[-1])

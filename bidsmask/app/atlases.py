@@ -165,6 +165,7 @@ def atlas_requests(
         *(("--seeds", str(path), "spheres") for path in seeds),
     ]
     requests = tuple(atlas_request(*one) for one in given)
+    refuse_repeated(requests)
     refuse_doubles([one.words for one in requests], [one.choice for one in requests])
     return requests
 
@@ -221,6 +222,18 @@ def atlas_choices(requests: Sequence[AtlasRequest], run: Run, grid: Grid) -> lis
     return choices
 
 
+def refuse_repeated(requests: Sequence[AtlasRequest]) -> None:
+    """Raise UsageError where two words name one atlas, whose image depends on the run."""
+    known: dict[object, str] = {}
+    for request in requests:
+        # Two resolutions of an atlas have one name.
+        atlas = (request.kind, request.folder, request.wanted.without("res").meaning)
+        if request.choice is None and atlas in known:
+            problem = f"names the atlas that {known[atlas]} names"
+            raise UsageError(request.words, problem, "Give it once.")
+        known[atlas] = request.words
+
+
 def refuse_doubles(words: Sequence[str], choices: Sequence[AtlasChoice | None]) -> None:
     """Raise UsageError where two atlases would have the same name in the output.
 
@@ -234,11 +247,11 @@ def refuse_doubles(words: Sequence[str], choices: Sequence[AtlasChoice | None]) 
     known: dict[str, AtlasChoice] = {}
     for given, choice in zip(words, choices, strict=True):
         if choice is not None and choice.name in known:
-            raise UsageError(
-                given,
-                f"would be written as atlas-{choice.name}, as {known[choice.name].image} is",
-                "Give one of the two files another name.",
-            )
+            other = known[choice.name].image
+            is_same = choice.image == other
+            problem = f"would be written as atlas-{choice.name}, as {other} is"
+            advice = "Give it once." if is_same else "Give one of the two files another name."
+            raise UsageError(given, problem, advice)
         if choice is not None:
             known[choice.name] = choice
 

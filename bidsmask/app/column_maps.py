@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ from bidsmask.errors import MissingInput, UnequalChoices, UnusableTable
 from bidsmask.images.grid import Grid
 from bidsmask.images.identity import identity
 from bidsmask.images.image import open_image
+from bidsmask.images.resample import resample_nearest
 from bidsmask.masks.given import load_mask
 from bidsmask.masks.mask import Mask
 from bidsmask.signals.atlas import read_atlas
@@ -75,12 +77,15 @@ class ColumnMap:
         Inside which maps and spheres are.
     is_maps : bool
         Whether the image holds maps, not labels.
+    is_given : bool
+        Whether the user names it, and not the table.
     """
 
     image: Path
     table: Path | None
     mask: Path | None
     is_maps: bool
+    is_given: bool = False
 
     @property
     def inputs(self) -> list[Path]:
@@ -98,11 +103,14 @@ class Placed:
     back : WayBack
     order : (n_columns,) int array
         Of the table's columns, as the way back takes them.
+    doubt : str
+        Why nobody can tell whether the map is the right one; empty where it is.
     """
 
     grid: Grid
     back: WayBack
     order: npt.NDArray[np.intp]
+    doubt: str = ""
 
 
 def find_column_map(signals: SignalsTable, given: str | None) -> ColumnMap:
@@ -115,19 +123,31 @@ def find_column_map(signals: SignalsTable, given: str | None) -> ColumnMap:
     UnequalChoices
         It belongs to other signals: another fingerprint, or another atlas.
     """
-    mask = _named(signals, "MaskFile")
     if given is not None:
         choice = choice_of_path(given, "labels")
         is_maps = open_image(choice.image).is_series
-        found = ColumnMap(choice.image, choice.table, mask, is_maps)
+        found = ColumnMap(choice.image, choice.table, None, is_maps, is_given=True)
     else:
-        columns = _named(signals, "ColumnMap") or _beside(signals)
-        # Of labels and spheres there is an image on the grid of the run; of maps their coverage.
-        if columns.name.endswith(IMAGE):
-            found = ColumnMap(columns, _with(columns, ".tsv"), mask, is_maps=False)
-        else:
-            found = ColumnMap(_copy_of_maps(columns), columns, mask, is_maps=True)
+        found = _own_map(_named(signals, "ColumnMap") or _beside(signals))
+    found = _masked(signals, found)
     _refuse_other(signals, found)
+    return found
+
+
+def _own_map(columns: Path) -> ColumnMap:
+    """Return what an output keeps of the columns of a table, without their mask."""
+    # Of labels and spheres there is an image on the grid of the run; of maps their coverage.
+    if columns.name.endswith(IMAGE):
+        return ColumnMap(columns, _with(columns, ".tsv"), None, is_maps=False)
+    return ColumnMap(_copy_of_maps(columns), columns, None, is_maps=True)
+
+
+def _masked(signals: SignalsTable, found: ColumnMap) -> ColumnMap:
+    """Return a map with the mask that its columns lie inside; labels need none."""
+    if found.table is not None:
+        refuse_missing(found.table)
+    if found.is_maps or (found.table is not None and _is_of_spheres(found.table)):
+        return replace(found, mask=_named(signals, "MaskFile"))
     return found
 
 
@@ -204,8 +224,11 @@ def _refuse_other(signals: SignalsTable, found: ColumnMap) -> None:
     """Raise UnequalChoices for a map that is known to be that of other signals."""
     of_map = found.image if sidecar_of(found.image).is_file() or not found.table else found.table
     wanted = signals.metadata.get("ColumnMapFingerprint")
-    if Entities.parse(found.image.name).suffix == "mask" and found.mask is not None:
-        wanted = read_metadata(found.mask).get("Fingerprint")
+    if Entities.parse(found.image.name).suffix == "mask":
+        wanted = None
+        with suppress(MissingInput):
+            mask = _named(signals, "MaskFile")
+            wanted = read_metadata(mask).get("Fingerprint") if mask is not None else None
     pairs = [(wanted, read_metadata(of_map).get("Fingerprint"))]
     if found.is_maps:
         pairs.append((signals.metadata.get("AtlasIdentity"), identity(found.image)))
@@ -245,9 +268,69 @@ def place_columns(signals: SignalsTable, found: ColumnMap) -> Placed:
     ------
     UnusableTable
         The table has other columns than the map.
+    UnequalChoices
+        Its columns lie in other voxels of the same grid than the table was made from.
     DataError
         An image or table that cannot be read or used.
     """
+    placed = _placed(signals, found)
+    if not found.is_given or "ColumnMapFingerprint" not in signals.metadata:
+        return placed
+    return replace(placed, doubt=_doubt(signals, found, placed))
+
+
+def _doubt(signals: SignalsTable, found: ColumnMap, placed: Placed) -> str:
+    """Return why a map that is given may be another; raise UnequalChoices where it is one."""
+    why = "it has no Fingerprint, and the map of the table is not at hand"
+    own = _made_with(signals)
+    if own is not None:
+        # What counts is where each column goes, whatever the numbers of the labels.
+        there = _painted(_placed(signals, own))
+        here = _painted(placed)
+        grid = open_image(own.image).grid
+        is_same_grid = grid.is_same(placed.grid)
+        if not is_same_grid:
+            here = resample_nearest(here, placed.grid, grid)
+        n_others = int(np.count_nonzero(here != there))
+        if n_others and is_same_grid:
+            raise UnequalChoices(
+                found.image,
+                f"is not the map of {signals.path.name}: {n_others} voxels are of another column "
+                f"than in {own.image.name}",
+                _GIVE,
+            )
+        if not n_others:
+            return ""
+        n_voxels = int(np.count_nonzero(there))
+        why = f"on the grid of {own.image.name}, which has {n_voxels} voxels, {n_others} differ"
+    known = read_metadata(found.image)
+    if known.get("Fingerprint") == signals.metadata["ColumnMapFingerprint"]:
+        return ""
+    if signals.metadata.get("AtlasIdentity") == identity(found.image):
+        return ""
+    return f"{found.image.name} cannot be verified to be the map of {signals.path.name}: {why}"
+
+
+def _made_with(signals: SignalsTable) -> ColumnMap | None:
+    """Return the map that a table was made with; None where it is gone, or made anew since."""
+    with suppress(MissingInput, UnusableTable):
+        columns = _named(signals, "ColumnMap")
+        # Maps are told apart by their AtlasIdentity.
+        if columns is None or not columns.name.endswith(IMAGE):
+            return None
+        if read_metadata(columns).get("Fingerprint") == signals.metadata["ColumnMapFingerprint"]:
+            return _masked(signals, _own_map(columns))
+    return None
+
+
+def _painted(placed: Placed) -> npt.NDArray[np.float64]:
+    """Return an image of the numbers of the columns, from 1; (i, j, k)."""
+    numbers = 1.0 + placed.order[np.newaxis]
+    return np.asarray(placed.back.array(numbers)[..., 0], np.float64)
+
+
+def _placed(signals: SignalsTable, found: ColumnMap) -> Placed:
+    """Return the columns of a table on the grid of a map, whether or not it is the right one."""
     image = open_image(found.image)
     if found.is_maps:
         names: dict[Label, str] = {}
@@ -287,7 +370,6 @@ def _named_labels(
         labels = atlas.labels if len(atlas.values) > 1 else column_map(inside)
         numbers = range(1, inside.n_voxels + 1)
         return labels, numbers, dict(zip(numbers, voxel_names(inside.n_voxels), strict=True))
-    refuse_missing(found.table)
     names, _ = read_names_of(found.image, found.table)
     # A region of ours that has no voxel on this grid is a column all the same.
     is_ours = "Fingerprint" in read_metadata(found.image)

@@ -57,6 +57,8 @@ def write_unmasked(options: UnmaskOptions) -> Iterator[str]:
     is_gzipped = options.output.name.endswith(".gz")
     publish(options.output, gzipped(write) if is_gzipped else write)
     yield f"{len(values)} of {len(signals.values)} rows by {found.image.name}: {options.output}"
+    if placed.doubt:
+        yield f"warning: {placed.doubt}"
     yield from _warnings(signals, np.isnan(values))
 
 

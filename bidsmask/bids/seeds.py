@@ -13,6 +13,8 @@ _FORM = (
     "Give a TSV or CSV table with the columns `x`, `y` and `z` in mm, and where wanted `index`, "
     "`name` and `radius`."
 )
+_PLACES = "Coordinates and radii are numbers in mm, a radius 0 or more."
+_INDICES = "An index is a whole number other than 0."
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def read_seeds(path: Path) -> Seeds:
     radii = numbers("radius") if "radius" in places else None
     for line, radius in enumerate(radii or (), start=2):
         if radius < 0:
-            raise UnusableTable(path, f"has a radius of {radius:g} in line {line}", _FORM)
+            raise UnusableTable(path, f"has a radius of {radius:g} in line {line}", _PLACES)
     return Seeds(
         indices=tuple(indices[one] for one in order),
         names={indices[one]: texts[one] for one in order if texts[one] not in ("", MISSING)},
@@ -89,7 +91,8 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     """Return a cell as a finite number."""
     if is_number(cell) and abs(float(cell)) < float("inf"):
         return float(cell)
-    raise UnusableTable(path, f"has {cell!r} in line {line}, column {column!r}", _FORM)
+    advice = _INDICES if column in INDEX_COLUMNS else _PLACES
+    raise UnusableTable(path, f"has {cell!r} in line {line}, column {column!r}", advice)
 
 
 def _index(path: Path, line: int, value: float) -> int:
@@ -97,4 +100,4 @@ def _index(path: Path, line: int, value: float) -> int:
     if float(value).is_integer() and 0 < abs(value) < 2**31:
         return int(value)
     problem = f"has the index {value:g} in line {line}"
-    raise UnusableTable(path, problem, "An index is a whole number other than 0.")
+    raise UnusableTable(path, problem, _INDICES)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bidsmask.cleaning.table import FloatArray, numbers, require
+from bidsmask.cleaning.table import FloatArray, numbers
 from bidsmask.errors import MissingColumn, UsageError
 
 # What a column of a table becomes before anything is made of it: (values, name) -> values.
@@ -158,16 +158,17 @@ class ColumnChoice:
 
     def _refuse(self, expression: Expression, table: pd.DataFrame, where: str | Path) -> None:
         """Say that a table has no such column."""
-        if not expression.is_pattern:
-            require(table, [expression.pattern], self.asked_by, where)
-        names = [str(name) for name in table.columns]
-        word = re.sub(r"\W|_?\d+", "", expression.pattern)
-        near = difflib.get_close_matches(word, names, n=3, cutoff=0.4) or names[:5]
-        raise MissingColumn(
-            where,
-            f"has no column that matches {expression.pattern}, which {self.asked_by} needs",
-            f"Near to it: {', '.join(near)}.",
-        )
+        pattern, names = expression.pattern, [str(name) for name in table.columns]
+        word, problem = pattern, f"lacks the column {pattern}"
+        if expression.is_pattern:
+            word = re.sub(r"\W|_?\d+", "", pattern)
+            problem = f"has no column that matches {pattern}"
+        near = difflib.get_close_matches(word, names, n=3, cutoff=0.4)
+        advice = f"Near to it: {', '.join(near)}."
+        if not near:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            advice = f"None is near to it; there are {', '.join(names[:5])}{more}."
+        raise MissingColumn(where, f"{problem}, which {self.asked_by} needs", advice)
 
 
 def differences(values: FloatArray) -> FloatArray:

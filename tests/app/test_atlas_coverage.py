@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bidsmask.app.atlas_notes import percent_below
 from bidsmask.cli import main
 from tests import make_app
 from tests.make_app import Written, image_of, table_of
@@ -140,6 +141,37 @@ def test_joined_runs_say_which_regions_each_lacks(tmp_path):
     assert [run["RegionsUnderMinCoverage"] for run in told["Runs"]] == [names, names]
 
 
+@pytest.mark.parametrize("kind", ["--atlas", "--maps", "--seeds"])
+def test_regions_that_all_lie_elsewhere_fail_the_run_with_both_spaces(tmp_path, capsys, kind):
+    write_dataset(tmp_path / "in")
+    away = np.eye(4)
+    away[:3, 3] = 500
+    seeds = tmp_path / "far.tsv"
+    seeds.write_text("x\ty\tz\tradius\n500\t0\t0\t5\n0\t500\t0\t5\n")
+    given = {
+        "--atlas": lambda: write_image(tmp_path / "away.nii.gz", slabs(2), affine=away),
+        "--maps": lambda: write_image(
+            tmp_path / f"tpl-{SPACE}_atlas-away_probseg.nii.gz",
+            blob_maps(2, shape=SHAPE),
+            affine=away,
+        ),
+        "--seeds": lambda: seeds,
+    }[kind]()
+    assert run_app(tmp_path / "in", tmp_path / "out", kind, given) == 65
+    space = "is in the space" if kind == "--maps" else "does not say its space"
+    message = said(capsys)
+    assert f"{given.name} has no voxel of its 2 regions inside the mask of {RUN}" in message
+    assert f"it {space}" in message
+    assert f"and the run is in {SPACE}" in message
+    assert not list((tmp_path / "out").rglob("*_timeseries.*"))
+
+
+def test_a_share_is_told_with_the_decimals_that_show_it_below_the_bound():
+    shares = [0.0, 0.29, 0.896, 0.89996]
+    assert [percent_below(one, 0.9) for one in shares] == ["0%", "29%", "89.6%", "89.996%"]
+    assert percent_below(0.4999, 0.5) == "49.99%"
+
+
 # Labels
 
 
@@ -151,8 +183,8 @@ def test_labels_with_gaps_below_zero_and_without_a_number_are_told(tmp_path, cap
     assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", atlas) == 0
     message = said(capsys)
     assert "holds labels below 0, which are regions like others: -3" in message
-    assert "holds 1 voxels of NaN, which count as background" in message
-    assert "holds 3 labels from 2 to 9; 5 numbers between them are no label" in message
+    assert "holds 1 voxel of NaN, taken as background" in message
+    assert "holds 3 labels from 2 to 9, and leaves out 5 numbers between them" in message
     written = Written(tmp_path / "out", RUN, SPACE)
     assert list(written.regions("simple", "slabs")) == [f"label-{n}" for n in (-3, 2, 7, 9)]
 
@@ -189,10 +221,11 @@ def test_maps_given_as_labels_are_refused_with_the_right_option(tmp_path, capsys
             "a b c d",
             "names 2 regions that slabs.nii.gz has not: o (8)",
         ),
+        ("1 a, 2 b, 3 c", "a b c label-4", "names no region for 1 label: 4."),
         ("1 a, 2 a, 3 c, 4 d", "a_1 a_2 c d", "gives one name to several regions: a"),
         ("4.0 d, 2.0 b, 3.0 c, 1.0 a", "a b c d", ""),
     ],
-    ids=["short", "long", "doubles", "floats"],
+    ids=["short", "long", "shorter", "doubles", "floats"],
 )
 def test_a_table_that_does_not_fit_is_told_and_columns_have_their_own_names(
     tmp_path, capsys, rows, names, told
@@ -203,6 +236,18 @@ def test_a_table_that_does_not_fit_is_told_and_columns_have_their_own_names(
     assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", atlas) == 0
     assert told in said(capsys)
     assert list(Written(tmp_path / "out", RUN, SPACE).regions("simple", "slabs")) == names.split()
+
+
+def test_seeds_of_one_name_are_told_and_have_their_numbers(tmp_path, capsys):
+    write_dataset(tmp_path / "in")
+    x, y, z = AFFINE[:3, :3] @ np.array(SHAPE) / 2 + AFFINE[:3, 3]
+    places = "".join(f"{x + 4 * n:g}\t{y:g}\t{z:g}\t{name}\n" for n, name in enumerate("aba"))
+    (tmp_path / "three.tsv").write_text(f"x\ty\tz\tname\n{places}")
+    words = ["--seeds", tmp_path / "three.tsv", "--radius", 1]
+    assert run_app(tmp_path / "in", tmp_path / "out", *words) == 0
+    assert "three.tsv gives one name to several regions: a. Their columns" in said(capsys)
+    names = list(Written(tmp_path / "out", RUN, SPACE).regions("simple", "three"))
+    assert names == ["a_1", "b", "a_3"]
 
 
 def test_columns_follow_the_labels_whatever_the_box_and_the_axes_of_the_atlas(tmp_path):

@@ -224,6 +224,25 @@ def test_two_atlases_of_one_name_are_refused_by_both(tmp_path, home, capsys):
     assert "would be written as atlas-MyAtlas" in said(capsys)
 
 
+@pytest.mark.parametrize("again", ["MyAtlas", "MyAtlas:res-2"])
+def test_an_atlas_that_is_named_twice_is_refused_before_any_run_is_looked_at(
+    tmp_path, home, capsys, again
+):
+    put(home, f"tpl-{SPACE}/tpl-{SPACE}_res-02_atlas-MyAtlas_dseg.nii.gz")
+    words = ["--atlas", "MyAtlas", again]
+    assert run_app(dataset(tmp_path), tmp_path / "out", *words) == 64
+    assert f"--atlas {again} names the atlas that --atlas MyAtlas names" in said(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_given_twice_need_not_be_renamed(tmp_path, home, capsys):
+    image = put(tmp_path, "mine.nii.gz")
+    words = ["--atlas", image, image]
+    assert run_app(dataset(tmp_path), tmp_path / "out", *words) == 64
+    assert "would be written as atlas-mine" in (message := said(capsys))
+    assert "Give it once." in message
+
+
 # BIDS-Atlas
 
 
@@ -309,7 +328,7 @@ def test_own_labels_have_the_columns_of_the_table_for_every_participant(tmp_path
     statistics = ["--region-statistic", "mean", "eigenvariate"]
     assert run_app(tmp_path / "in", out, "--atlas", "aparcaseg", *statistics) == 0
     message = said(capsys)
-    assert "names no region for 1 labels" in message
+    assert "names no region for 1 label of" in message
     for number, run in enumerate(runs):
         written = Written(out, run.stem, SPACE)
         signals = written.regions("simple", "aparcaseg")

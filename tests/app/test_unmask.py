@@ -18,6 +18,7 @@ from nilearn.maskers import NiftiLabelsMasker, NiftiMapsMasker, NiftiSpheresMask
 
 import bidsmask
 from bidsmask.cli import unmask
+from bidsmask.errors import UnequalChoices
 from tests.make_app import image_of, run_app, table_of
 from tests.make_images import AFFINE, write_image
 from tests.make_runs import SHAPE, SPACE, brain, contents, leftovers, write_atlas, write_dataset
@@ -226,7 +227,6 @@ def test_a_table_that_was_copied_has_its_map_beside_it(made, tmp_path):
     assert run(table, tmp_path / "a.nii.gz") == 66
     for end in (".nii.gz", ".tsv", ".json"):
         shutil.copy(made / f"{BLOCKS}_dseg{end}", tmp_path)
-    shutil.copy(made / f"{STEM}_desc-derivative_mask.nii.gz", tmp_path)
     assert run(table, tmp_path / "a.nii.gz") == 0
 
 
@@ -288,6 +288,76 @@ def test_voxels_come_back_to_a_mask_that_is_given_if_it_is_theirs(out, tmp_path,
     )
     assert run(table, tmp_path / "a.nii.gz", "--map", other) == 65
     assert "desc-epi_mask.nii.gz is not the map of" in capsys.readouterr().err
+
+
+def moved(made: Path, folder: Path) -> Path:
+    """Copy a table of regions, but neither map nor mask, out of its dataset."""
+    for end in (".tsv", ".json"):
+        shutil.copy(made / f"{SIGNALS}{end}", folder)
+    return folder / Path(f"{SIGNALS}.tsv").name
+
+
+def mirrored(made: Path, path: Path, factor: int = 1) -> Path:
+    """Write the map of the regions with left and right exchanged, and its table beside it."""
+    image = image_at(made / f"{BLOCKS}_dseg.nii.gz")
+    labels = np.asarray(image.dataobj)[::-1]
+    affine = image.affine @ np.diag([1 / factor] * 3 + [1])
+    fine = np.kron(labels, np.ones((factor,) * 3, labels.dtype))
+    shutil.copy(made / f"{BLOCKS}_dseg.tsv", path.with_name(f"{path.name.partition('.')[0]}.tsv"))
+    return write_image(path, fine, affine=affine)
+
+
+def test_a_map_whose_regions_lie_elsewhere_is_refused_though_it_has_no_json_file(
+    made, tmp_path, capsys
+):
+    flipped = mirrored(made, tmp_path / "flipped_dseg.nii.gz")
+    there = image_of(made / f"{BLOCKS}_dseg.nii.gz")
+    n_others = np.count_nonzero(there != there[::-1])
+    assert run(made / f"{SIGNALS}.tsv", tmp_path / "a.nii.gz", "--map", flipped) == 65
+    said = capsys.readouterr().err
+    assert "flipped_dseg.nii.gz is not the map of" in said
+    assert f"{n_others} voxels are of another column than in {Path(BLOCKS).name}_dseg" in said
+    assert not (tmp_path / "a.nii.gz").exists()
+    with pytest.raises(UnequalChoices):
+        bidsmask.unmask_signals(made / f"{SIGNALS}.tsv", flipped)
+
+
+def test_a_map_that_cannot_be_verified_is_taken_with_a_warning(made, tmp_path, capsys):
+    """Neither its own map is there to be compared, nor the mask, which labels do not need."""
+    table = moved(made, tmp_path)
+    flipped = mirrored(made, tmp_path / "flipped_dseg.nii.gz")
+    assert run(table, tmp_path / "a.nii.gz", "--map", flipped) == 0
+    warning = "warning: flipped_dseg.nii.gz cannot be verified to be the map of"
+    assert warning in capsys.readouterr().err
+    [atlas] = (made / "atlases").glob("*atlas-blocks_dseg.nii.gz")
+    for known in (made / f"{BLOCKS}_dseg.nii.gz", atlas):
+        assert run(table, tmp_path / "a.nii.gz", "--force", "--map", known) == 0
+        assert "verified" not in capsys.readouterr().err
+    fine = mirrored(made, tmp_path / "fine_dseg.nii.gz", factor=2)
+    assert run(made / f"{SIGNALS}.tsv", tmp_path / "fine.nii.gz", "--map", fine) == 0
+    assert "fine_dseg.nii.gz cannot be verified to be the map" in capsys.readouterr().err
+
+
+def test_labels_that_are_numbered_anew_are_the_same_map(made, tmp_path, capsys):
+    labels = image_of(made / f"{BLOCKS}_dseg.nii.gz")
+    write_image(tmp_path / "other_dseg.nii.gz", 10 - labels, affine=AFFINE)
+    names = "".join(f"{10 - n}\tblock{n}\n" for n in (1, 2, 3, 4))
+    (tmp_path / "other_dseg.tsv").write_text(f"index\tname\n{names}")
+    table, given = made / f"{SIGNALS}.tsv", tmp_path / "other_dseg.nii.gz"
+    ours = bidsmask.unmask_signals(table, given)
+    np.testing.assert_array_equal(ours.dataobj, bidsmask.unmask_signals(table).dataobj)
+    assert run(table, tmp_path / "a.nii.gz", "--map", given) == 0
+    assert "verified" not in capsys.readouterr().err
+
+
+def test_spheres_need_their_mask(made, tmp_path, capsys):
+    name = f"{STEM}_atlas-seeds_stat-mean_desc-none_timeseries"
+    for end in (".tsv", ".json"):
+        shutil.copy(made / f"{name}{end}", tmp_path)
+    given = made / f"{STEM}_atlas-seeds_dseg.nii.gz"
+    table = tmp_path / f"{Path(name).name}.tsv"
+    assert run(table, tmp_path / "a.nii.gz", "--map", given) == 66
+    assert "mask.nii.gz is not there, but" in capsys.readouterr().err
 
 
 def test_regions_need_the_names_of_a_map_that_is_given(made, tmp_path, capsys):

@@ -50,9 +50,13 @@ def test_seeds_as_they_are_found_are_read():
     [
         ("x\ty\n1\t2\n", "no column 'z', only x, y"),
         ("x\ty\tz\n", "holds no seed"),
-        ("x\ty\tz\n1\t2\tinf\n", "'inf' in line 2, column 'z'"),
+        ("x\ty\tz\n1\t2\tinf\n", "'inf' in line 2, column 'z'. Coordinates and radii are numbers"),
         ("x\ty\tz\tradius\n1\t2\t3\tn/a\n", "'n/a' in line 2, column 'radius'"),
-        ("x\ty\tz\tradius\n1\t2\t3\t-1\n", "radius of -1 in line 2"),
+        (
+            "x\ty\tz\tradius\n1\t2\t3\t-1\n",
+            "radius of -1 in line 2. Coordinates and radii are numbers in mm, a radius 0",
+        ),
+        ("x\ty\tz\tindex\n1\t2\t3\tone\n", "'one' in line 2, column 'index'. An index is"),
         ("x\ty\tz\tindex\n1\t2\t3\t1.5\n", "index 1.5 in line 2"),
         ("x\ty\tz\tindex\n1\t2\t3\t2\n1\t2\t3\t2\n", "index 2 again in line 3"),
         ("x\ty\tz\n1\t2\n", "line 2"),

@@ -100,11 +100,16 @@ def test_expression_that_is_none_is_refused_before_any_table(text: str, problem:
         ("derivative(white_mater)", "white_matter"),
         ("white_mater*", "white_matter"),
         (r"/white_mater_\d+/", "white_matter"),
-        ("zz*", "trans_x"),
     ],
 )
 def test_what_matches_nothing_is_named_with_what_is_near(text: str, near: str) -> None:
     with pytest.raises(MissingColumn, match=rf"which {ASKED} needs. Near to it: .*{near}"):
+        values(text)
+
+
+@pytest.mark.parametrize("text", ["zz*", "zz"])
+def test_where_nothing_is_near_what_there_is_is_told(text: str) -> None:
+    with pytest.raises(MissingColumn, match=r"None is near to it; there are trans_x, .* more\."):
         values(text)
 
 
