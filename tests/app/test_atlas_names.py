@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -160,7 +161,13 @@ def test_files_of_templateflow_itself_give_the_names_that_their_authors_gave(
     tmp_path, monkeypatch, word, space, n_regions, first, last
 ):
     monkeypatch.setenv("TEMPLATEFLOW_HOME", str(SHARED / "templateflow"))
-    assert run_app(dataset(tmp_path, space=space), tmp_path / "out", "--atlas", word) == 0
+    [run] = write_dataset(tmp_path / "in", space=space)
+    # Voxels so large that the small grid holds a head.
+    steps = np.array([180, 220, 180]) / SHAPE
+    affine = nib.affines.from_matvec(np.diag(steps), steps * (1 - np.array(SHAPE)) / 2)
+    run.replace(image_of(run.bold).astype(np.int16), affine=affine)
+    write_image(run.mask, image_of(run.mask).astype(np.uint8), affine=affine)
+    assert run_app(tmp_path / "in", tmp_path / "out", "--atlas", word) == 0
     [table] = (tmp_path / "out").rglob("sub-*_dseg.tsv")
     names = table_of(table)["name"]
     assert (len(names), names.iloc[0], names.iloc[-1]) == (n_regions, first, last)
