@@ -258,7 +258,7 @@ def test_one_name_is_not_given_to_two_kinds_of_atlas(inputs, tmp_path, capsys, k
     if kind == "--maps":
         write_image(other, blob_maps(2, shape=SHAPE))
     else:
-        other.write_text("x\ty\tz\tradius\n0\t0\t0\t5\n")
+        other.write_text("x\ty\tz\tradius\n-2\t-8\t-18\t5\n")
     words = [kind, other, "--participant-label", "01"]
     assert run_app(inputs / "in", tmp_path / "a", *words, "--atlas", atlas) == 64
     assert run_app(inputs / "in", tmp_path / "a", *words) == 0
