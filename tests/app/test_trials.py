@@ -74,7 +74,7 @@ def trials_of(written: Written, desc: str) -> pd.DataFrame:
 def test_rows_are_trials_of_every_product_and_cleaning(run, tmp_path):
     image = write_atlas(tmp_path / "atlas")
     seeds = tmp_path / "seeds.tsv"
-    seeds.write_text("x\ty\tz\tname\n0\t0\t0\tmiddle\n")
+    seeds.write_text("x\ty\tz\tname\n-2\t-8\t-18\tmiddle\n")
     out = out_of(
         run,
         *WINDOW,
