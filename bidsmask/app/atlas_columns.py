@@ -85,7 +85,7 @@ def atlas_columns(plan: AtlasPlan, mask: Mask, options: Options, notes: Notes) -
     Raises
     ------
     GridMismatch
-        No region has a voxel inside the mask.
+        No region has a voxel in the field of view, or no map one inside the mask.
     DataError
         The image or table cannot be read or used.
     """
@@ -96,15 +96,20 @@ def atlas_columns(plan: AtlasPlan, mask: Mask, options: Options, notes: Notes) -
             columns = map_columns(plan, mask, notes)
         case "spheres":
             columns = sphere_columns(plan, mask, options.radius, notes)
-    if not columns.sizes.any():
+    # A region in the field of view but not in the mask is a missing column, as any other.
+    if columns.labels is None:
+        is_there, where = columns.sizes.any(), "inside the mask"
+    else:
+        is_there, where = columns.labels.any(), "in the field of view"
+    if not is_there:
         run, space = notes.job.run, plan.choice.space
         lies = f"is in the space {space}" if space.name else "does not say its space"
         raise GridMismatch(
             plan.choice.image,
-            f"has no voxel of its {counted(len(columns.names), 'region')} inside the mask of "
+            f"has no voxel of its {counted(len(columns.names), 'region')} {where} of "
             f"{run.path.name}; it {lies}, and the run is in "
             f"{str(Template.of(run.entities)) or 'its own'}",
-            "Is it in the space of the run, and the mask where the regions are?",
+            "Is it in the space of the run?",
         )
     columns = replace(columns, least=options.min_coverage or 0.0)
     note_coverage(notes, plan.choice, columns.names, columns.coverage, columns.least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -160,10 +161,24 @@ def test_regions_that_all_lie_elsewhere_fail_the_run_with_both_spaces(tmp_path, 
     assert run_app(tmp_path / "in", tmp_path / "out", kind, given) == 65
     space = "is in the space" if kind == "--maps" else "does not say its space"
     message = said(capsys)
-    assert f"{given.name} has no voxel of its 2 regions inside the mask of {RUN}" in message
+    where = "inside the mask" if kind == "--maps" else "in the field of view"
+    assert f"{given.name} has no voxel of its 2 regions {where} of {RUN}" in message
     assert f"it {space}" in message
     assert f"and the run is in {SPACE}" in message
     assert not list((tmp_path / "out").rglob("*_timeseries.*"))
+
+
+def test_a_seed_beside_the_mask_is_a_missing_column_and_fails_nothing(tmp_path):
+    write_dataset(tmp_path / "in")
+    [mask] = (tmp_path / "in").rglob("*_desc-brain_mask.nii.gz")
+    image = nib.load(mask)
+    x, y, z = image.affine[:3, 3]
+    assert not image.dataobj[0, 0, 0]
+    seeds = tmp_path / "corner.tsv"
+    seeds.write_text(f"x\ty\tz\tradius\n{x}\t{y}\t{z}\t1\n")
+    assert run_app(tmp_path / "in", tmp_path / "out", "--seeds", seeds) == 0
+    [table] = (tmp_path / "out").rglob("*_timeseries.tsv")
+    assert set(table.read_text().splitlines()[1:]) == {"n/a"}
 
 
 def test_a_share_is_told_with_the_decimals_that_show_it_below_the_bound():
