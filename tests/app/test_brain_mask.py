@@ -251,7 +251,7 @@ def test_a_real_run_upside_down_is_in_doubt(
 
 @pytest.mark.parametrize(
     ("bounds", "taken", "ending"),
-    [((50, 900), "automask", "epi is refused, cut"), ((3000, 4000), "epi", "none passes")],
+    [((500, 900), "automask", "epi is refused, volume"), ((3000, 4000), "epi", "none passes")],
 )
 def test_auto_goes_on_where_brain_refuses_the_image(
     home: Path, tmp_path: Path, bounds: tuple[int, int], taken: str, ending: str
