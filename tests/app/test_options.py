@@ -387,9 +387,7 @@ command_lines = st.tuples(
 ).map(lambda parts: [*START, *[word for part in parts for word in part]])
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(command_lines)
 def test_config_toml_repeats_a_run(tmp_path, command_line):
     options = parse(command_line)

@@ -42,7 +42,7 @@ def read(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_finite_float_reads_back_to_its_bits(dtype, data):
     width = np.dtype(dtype).itemsize * 8
     shape = data.draw(arrays.array_shapes(min_dims=2, max_dims=2, max_side=8))
@@ -229,7 +229,7 @@ def test_a_name_that_starts_with_a_quote_reads_back(read):
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_written_reads_back_to_its_bits(tmp_path_factory, data):
     n_columns = data.draw(st.integers(1, 8))
     shape = (data.draw(st.integers(0, 8)), n_columns)
@@ -249,7 +249,7 @@ def test_what_is_written_reads_back_to_its_bits(tmp_path_factory, data):
 
 
 @given(bits=arrays.arrays(np.uint32, (50, 40), elements=st.integers(0, 2**32 - 1)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_bits_that_are_a_number_read_back(tmp_path_factory, bits):
     values = bits.view(np.float32)
     path = tmp_path_factory.mktemp("signals") / "signals.tsv"
@@ -282,7 +282,7 @@ def test_what_float64_cannot_tell_from_the_middle_of_two_comes_back(read):
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_number_is_read_as_the_float32_next_to_it(tmp_path_factory, data):
     below = data.draw(st.floats(0, 2.0**127, width=32))
     above = float(np.nextafter(np.float32(below), np.float32(np.inf)))

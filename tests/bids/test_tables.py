@@ -206,7 +206,7 @@ def test_a_value_without_text_is_refused():
     arrays.arrays(np.float64, st.integers(1, 20), elements=st.floats(allow_infinity=False)),
     st.data(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_reads_back(tmp_path_factory, floats, data):
     text = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1)
     words = data.draw(st.lists(text, min_size=len(floats), max_size=len(floats)))

@@ -73,7 +73,7 @@ def runs(draw: st.DrawFn) -> tuple[np.ndarray, Cleaning, float, Censoring, Regre
     return values, cleaning, t_r_s, censored(n_volumes, without), regressors(confounds)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(runs())
 def test_one_matrix_does_what_the_steps_do(
     run: tuple[np.ndarray, Cleaning, float, Censoring, Regressors],

@@ -30,7 +30,7 @@ def blobs(seed: int, level: float = 0.0) -> np.ndarray[tuple[int, int, int], np.
 
 
 @given(st.integers(0, 10**6), st.sampled_from([-0.5, 0.0, 0.5, 2.0]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_largest_component_is_nilearns(seed: int, level: float) -> None:
     voxels = blobs(seed, level)
     np.testing.assert_array_equal(largest_component(voxels), largest_connected_component(voxels))
@@ -48,7 +48,7 @@ def test_nothing_has_no_component() -> None:
 
 
 @given(st.integers(0, 10**6), st.integers(0, 3), st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_opening_is_nilearns(seed: int, opening: int, connected: bool) -> None:
     voxels = blobs(seed, -0.8)
     with warnings.catch_warnings():
@@ -81,14 +81,14 @@ def test_no_iteration_is_no_change(change: object) -> None:
 
 
 @given(st.integers(0, 10**6), st.sampled_from([-0.5, 0.0, 0.5, 9.0, -9.0]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_holes_are_those_of_scipy(seed: int, level: float) -> None:
     voxels = blobs(seed, level)
     np.testing.assert_array_equal(fill_holes(voxels), binary_fill_holes(voxels))
 
 
 @given(st.integers(0, 10**6), st.integers(0, 4), st.sampled_from([0.0, 1.0, 2.0, 9.0, -9.0]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_ball_dilates_and_closes_as_a_structure_does(
     seed: int, radius: int, level: float
 ) -> None:

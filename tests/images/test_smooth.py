@@ -45,7 +45,7 @@ def problems(draw: st.DrawFn) -> tuple[Grid, tuple[float, float, float], Box]:
     return Grid((i, j, k), np.diag([*sizes, 1.0])), (fwhm[0], fwhm[1], fwhm[2]), box
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(problems())
 def test_every_box_equals_scipys_numbers(
     problem: tuple[Grid, tuple[float, float, float], Box],

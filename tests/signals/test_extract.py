@@ -48,9 +48,7 @@ def values_of(image: Image) -> np.ndarray:
     return np.where(np.isfinite(values), values, 0)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     dtype=st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "float32", "float64"]),
     slope=st.sampled_from([np.nan, 1.0, 0.01, -2.5, 150.0]),

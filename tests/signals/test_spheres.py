@@ -16,7 +16,7 @@ OBLIQUE = np.array([[2.0, 0.3, 0, -30], [-0.3, 2.5, 0.1, -40], [0, 0.2, -3.0, 20
 ALL = np.ones(SHAPE, bool)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     radius=st.sampled_from([0.0, 0.1, 2.0, 3.7, 8.0, 40.0]),
