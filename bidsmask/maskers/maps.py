@@ -48,7 +48,7 @@ class NiftiMapsMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: ign
         Voxels outside do not count.
     allow_overlap : bool, default=True
         Take maps of which two are above 0 in one voxel; else they are refused.
-    smoothing_fwhm : float, three floats or "fast", default=None
+    smoothing_fwhm : float or three floats, default=None
         Width of the Gaussian that volumes are smoothed with first, mm.
     standardize : {"zscore_sample", "zscore", "psc", True, False, None}, default=False
         As of NiftiMasker.

@@ -132,8 +132,9 @@ class MultiNiftiMasker(NiftiMasker):
 
         Where the mask is given, the images may lie on grids of their own.
         """
-        is_many = isinstance(imgs, list | tuple) and len(imgs) > 0
-        super().fit(imgs[0] if is_many and self.mask_img is not None else imgs, y)  # type: ignore[index]
+        if self.mask_img is not None and isinstance(imgs, list | tuple) and imgs:
+            imgs = imgs[0]
+        super().fit(imgs, y)
         return self
 
     def transform(

@@ -37,7 +37,7 @@ class NiftiSpheresMasker(ClassNamePrefixFeaturesOutMixin, BaseMasker):  # type: 
         Voxels outside belong to no sphere. The way back needs one.
     allow_overlap : bool, default=False
         Take spheres that share a voxel; else they are refused.
-    smoothing_fwhm : float, three floats or "fast", default=None
+    smoothing_fwhm : float or three floats, default=None
         Width of the Gaussian that volumes are smoothed with first, mm.
     standardize : {"zscore_sample", "zscore", "psc", True, False, None}, default=False
         As of NiftiMasker.

@@ -10,8 +10,7 @@ from bidsmask.masks.mask import Mask
 
 def voxel_names(n_voxels: int) -> list[str]:
     """Return `v0000001`, `v0000002` … for the voxels of a mask in its C order."""
-    # The old way of formatting takes a third of an f-string's time.
-    return ["v%07d" % number for number in range(1, n_voxels + 1)]  # noqa: UP031
+    return ["v%07d" % number for number in range(1, n_voxels + 1)]  # noqa: UP031  a third of an f-string's time
 
 
 def voxel_columns(mask: Mask) -> pd.DataFrame:
