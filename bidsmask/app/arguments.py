@@ -14,6 +14,7 @@ from typing import Any
 from bidsmask.app.checks import GROUP_FIELDS, check, check_text
 from bidsmask.app.config import config_value, read_toml
 from bidsmask.app.options import Options, with_filter
+from bidsmask.app.parser import Parser
 from bidsmask.app.words import CLEANING, MASK, RUNNING, SIGNALS, WORK
 from bidsmask.errors import UsageError
 
@@ -50,28 +51,12 @@ EXIT_CODES = {
 ATLAS_NAME = re.compile(r"[A-Za-z0-9+]+(:[a-z]+-[A-Za-z0-9+]+)*")
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse with our errors and our exit codes."""
-
-    def error(self, message: str) -> Any:
-        """Raise UsageError, where argparse would print and exit with 2."""
-        raise UsageError("the command line", f"is wrong: {message}", f"See {self.prog} --help.")
-
-
 def parser() -> Parser:
     """Return the parser of the command line, made from the fields of Options."""
-    result = Parser(
-        prog="bidsmask",
-        description=DESCRIPTION,
-        epilog="\n".join(["exit codes:", *(f"  {n:<4} {text}" for n, text in EXIT_CODES.items())]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    result = Parser("bidsmask", DESCRIPTION, EXIT_CODES)
     result.add_argument("bids_dir", type=Path, help=BIDS_DIR_HELP)
     result.add_argument("output_dir", type=Path, help=OUTPUT_DIR_HELP)
     result.add_argument("analysis_level", metavar="{participant,group}", help=LEVEL_HELP)
-    result.add_argument("--version", action="store_true", help="print the version and exit")
     groups = {
         name: result.add_argument_group(name) for name in (WORK, MASK, SIGNALS, CLEANING, RUNNING)
     }
@@ -125,7 +110,7 @@ def parse(arguments: list[str]) -> Options:
     UsageError, UnknownLevel, MissingInput, OutputRefused
         What is wrong with it.
     """
-    given = vars(parser().parse_args([dashed(text) for text in arguments]))
+    given = parser().given(arguments)
     config = given.pop("config", None)
     values = read_config(config) if config else {}
     if given["analysis_level"] == "group":
@@ -139,14 +124,6 @@ def parse(arguments: list[str]) -> Options:
     options = normalised(options)
     check_text(options)
     return options
-
-
-def dashed(argument: str) -> str:
-    """Return `--one_word=x` as `--one-word=x`."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsmask.app.arguments import Parser, dashed
+from bidsmask.app.parser import Parser
 from bidsmask.errors import UsageError
 
 DESCRIPTION = (
@@ -68,15 +68,7 @@ class RegionOptions:
 
 def parser() -> Parser:
     """Return the parser of the command line."""
-    codes = ["exit codes:", *(f"  {n:<4} {text}" for n, text in EXIT_CODES.items())]
-    result = Parser(
-        prog="bidsmask-regions",
-        description=DESCRIPTION,
-        epilog="\n".join(codes),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    result = Parser("bidsmask-regions", DESCRIPTION, EXIT_CODES)
     add = result.add_argument
     add(
         "atlas",
@@ -85,7 +77,6 @@ def parser() -> Parser:
         help="3D labels or 4D maps, NIfTI; the table of names is found beside the image",
     )
     add("output_dir", type=Path, help="where image, table and sidecar are written")
-    add("--version", action="store_true", help="print the version and exit")
     add("--maps", action="store_true", help="a 3D image is one map, not labels")
     add(
         "--kind", choices=KINDS, help="of maps: around peaks, or what is connected (default: peaks)"
@@ -133,7 +124,7 @@ def parse(arguments: list[str]) -> RegionOptions:
     UsageError
         What is wrong with it.
     """
-    given = vars(parser().parse_args([dashed(text) for text in arguments]))
+    given = parser().given(arguments)
     options = RegionOptions(**{**given, "atlas": tuple(given["atlas"])})
     has_strategy = options.thresholding_strategy is not None or options.two_sided is not None
     if options.threshold is None and has_strategy:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsmask.app.arguments import Parser, dashed
+from bidsmask.app.parser import Parser
 from bidsmask.errors import UsageError
 
 DESCRIPTION = (
@@ -55,15 +54,7 @@ class UnmaskOptions:
 
 def parser() -> Parser:
     """Return the parser of the command line."""
-    codes = ["exit codes:", *(f"  {n:<4} {text}" for n, text in EXIT_CODES.items())]
-    result = Parser(
-        prog="bidsmask-unmask",
-        description=DESCRIPTION,
-        epilog="\n".join(codes),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    result = Parser("bidsmask-unmask", DESCRIPTION, EXIT_CODES)
     add = result.add_argument
     add(
         "signals",
@@ -72,7 +63,6 @@ def parser() -> Parser:
         help="table of bidsmask (.tsv, .tsv.gz) with a column for each voxel or region",
     )
     add("output", type=Path, metavar="OUT", help=".nii or .nii.gz: 3D for one row, else 4D")
-    add("--version", action="store_true", help="print the version and exit")
     add(
         "--map",
         metavar="IMAGE[=TABLE]",
@@ -103,7 +93,7 @@ def parse(arguments: list[str]) -> UnmaskOptions:
     UsageError
         What is wrong with it.
     """
-    given = vars(parser().parse_args([dashed(text) for text in arguments]))
+    given = parser().given(arguments)
     options = UnmaskOptions(**{**given, "row": tuple(given.get("row", ()))})
     if not options.output.name.endswith((".nii", ".nii.gz")):
         advice = "Give a name that ends with .nii.gz or .nii."
