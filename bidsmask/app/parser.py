@@ -27,9 +27,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog,
             description=description,
-            epilog="\n".join(
-                ["exit codes:", *(f"  {n:<4} {say}" for n, say in exit_codes.items())]
-            ),
+            epilog="\n".join(codes),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
